@@ -1,0 +1,22 @@
+// Everything: include this, or the headers of the folders that you need.
+//
+//   #include "espalier/espalier.h"
+//   namespace es = espalier;
+#ifndef ESPALIER_ESPALIER_H_
+#define ESPALIER_ESPALIER_H_
+
+#include "espalier/graph/cond.h"
+#include "espalier/graph/gradients.h"
+#include "espalier/graph/graph.h"
+#include "espalier/graph/graph_def.h"
+#include "espalier/graph/scope.h"
+#include "espalier/graph/status_macros.h"
+#include "espalier/graph/variable.h"
+#include "espalier/layers/layers.h"
+#include "espalier/layers/nn.h"
+#include "espalier/ops/ops.h"
+#include "espalier/runtime/session.h"
+#include "espalier/train/mnist.h"
+#include "espalier/train/optimizer.h"
+
+#endif  // ESPALIER_ESPALIER_H_

@@ -1,0 +1,99 @@
+// Ops that pass their input on: Identity, RefIdentity, StopGradient, PreventGradient, EnsureShape, CheckNumerics.
+// Tested by the registry test.
+#include "absl/strings/str_cat.h"
+#include "espalier/graph/gradients.h"
+#include "espalier/graph/op_registry.h"
+#include "espalier/graph/shape_inference.h"
+#include "espalier/ops/examples.h"
+#include "espalier/runtime/kernel.h"
+
+namespace espalier {
+namespace {
+
+absl::StatusOr<KernelFunction> MakeForward(const Node&) {
+  return KernelFunction([](KernelContext& context) {
+    context.ForwardValue(0, 0);
+    return absl::OkStatus();
+  });
+}
+
+std::vector<Output> PassGradient(const GradientContext& g) { return {g.dy()}; }
+
+absl::Status EnsuredShape(InferenceContext& c) {
+  ASSIGN_OR_RETURN(Shape merged, Shape::Merge(c.input(0), c.node().attr<Shape>("shape")));
+  c.set_output(0, merged);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KernelFunction> MakeEnsureShape(const Node& node) {
+  return KernelFunction([shape = node.attr<Shape>("shape")](KernelContext& context) {
+    if (!Shape::Compatible(shape, context.input(0).shape())) {
+      return absl::InvalidArgumentError(absl::StrCat("expected shape ", shape.ToString(), ", received ",
+                                                     context.input(0).shape().ToString()));
+    }
+    context.ForwardValue(0, 0);
+    return absl::OkStatus();
+  });
+}
+
+OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
+  return registry.Add(name)
+      .Doc(doc)
+      .In("input", "T")
+      .Out("output", "T")
+      .TypeAttr("T")
+      .Shape(UnchangedShape)
+      .Kernel(MakeForward)
+      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false})
+      .Example({.name = "strings", .inputs = {Tensor("text")}, .expected = {Tensor("text")}})
+      .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = {F({0}, {})}});
+}
+
+}  // namespace
+
+void RegisterIdentity(OpRegistry& registry) {
+  Add(registry, "Identity", "Its input.")
+      .PartialValue([](const Node& node, int depth) { return PartialIntegers(node.input(0), depth); })
+      .Gradient(PassGradient)
+      .Example({.name = "gradient passes", .inputs = {F({2}, {3, 4})}, .expected = {F({2}, {3, 4})}});
+  Add(registry, "StopGradient", "Its input, as a constant for gradients.")
+      .NotDifferentiable("it is made to stop gradients");
+  registry.Add("PreventGradient")
+      .Doc("Its input; asking for a gradient through it is an error with attr message.")
+      .In("input", "T")
+      .Out("output", "T")
+      .TypeAttr("T")
+      .Attr("message", "")
+      .Shape(UnchangedShape)
+      .Kernel(MakeForward)
+      .GradientMissing("it is made to refuse gradients; its attr message says why")
+      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false})
+      .Example({.name = "scalar", .inputs = {I({}, {1})}, .expected = {I({}, {1})}})
+      .Example({.name = "empty", .inputs = {I({0}, {})}, .expected = {I({0}, {})}});
+  registry.Add("EnsureShape")
+      .Doc("Its input, which must have attr shape (-1 fits any size), else INVALID_ARGUMENT.")
+      .In("input", "T")
+      .Out("output", "T")
+      .RequiredAttr("shape", AttrKind::kShape)
+      .TypeAttr("T")
+      .Shape(EnsuredShape)
+      .Kernel(MakeEnsureShape)
+      .Gradient(PassGradient)
+      .Example({.name = "matrix", .inputs = {F({2, 1}, {1, 2})}, .attrs = {{"shape", Shape{-1, 1}}},
+                .expected = {F({2, 1}, {1, 2})}})
+      .Example({.name = "any", .inputs = {F({}, {1})}, .attrs = {{"shape", Shape::Unknown()}},
+                .expected = {F({}, {1})}})
+      .Example({.name = "empty", .inputs = {F({0}, {})}, .attrs = {{"shape", Shape{0}}}, .expected = {F({0}, {})}});
+  registry.Add("RefIdentity")
+      .Doc("The same variable.")
+      .RefIn("input", "T")
+      .RefOut("output", "T")
+      .TypeAttr("T")
+      .Traits({.forwards_ref = true, .initializes = true})
+      .Shape(UnchangedShape)
+      .Kernel(MakeForward)
+      .Gradient(PassGradient)
+      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false});
+}
+
+}  // namespace espalier

@@ -1,0 +1,55 @@
+// Tested by plan_test.cc and session_test.cc.
+#include "espalier/runtime/order_state.h"
+
+#include <algorithm>
+#include <map>
+
+namespace espalier {
+namespace {
+
+struct Chain {
+  int last_write = -1;
+  std::vector<int> reads_since;
+};
+
+}  // namespace
+
+void OrderState(PlanGraph& plan) {
+  // The variables that the ref outputs of each node may name: several after a RefMerge.
+  std::vector<std::vector<int>> variables(plan.nodes.size());
+  std::map<int, Chain> chains;
+  for (int i = 0; i < static_cast<int>(plan.nodes.size()); ++i) {
+    PlanGraphNode& node = plan.nodes[i];
+    const OpTraits& traits = node.node->traits();
+    if (traits.is_variable) variables[i] = {i};
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const PlanSource& input = node.inputs[k];
+      if (input.kind != PlanSource::Kind::kNode || !IsRef(node.node->input(static_cast<int>(k)).dtype())) continue;
+      // A back edge names a node that comes later; what it may name entered the loop before.
+      const std::vector<int> named = variables[input.index];
+      const bool passes_on = traits.forwards_ref || traits.is_merge;
+      if (passes_on) variables[i].insert(variables[i].end(), named.begin(), named.end());
+      const bool writes = node.node->input_is_ref(static_cast<int>(k)) && traits.stateful;
+      const bool only_passes_on = node.node->input_is_ref(static_cast<int>(k)) && !traits.stateful;
+      if (only_passes_on) continue;
+      for (int variable : named) {
+        Chain& chain = chains[variable];
+        if (writes) {
+          node.orders.insert(node.orders.end(), chain.reads_since.begin(), chain.reads_since.end());
+          if (chain.last_write >= 0) node.orders.push_back(chain.last_write);
+          chain.last_write = i;
+          chain.reads_since.clear();
+        } else {
+          if (chain.last_write >= 0) node.orders.push_back(chain.last_write);
+          chain.reads_since.push_back(i);
+        }
+      }
+    }
+    std::sort(node.orders.begin(), node.orders.end());
+    node.orders.erase(std::unique(node.orders.begin(), node.orders.end()), node.orders.end());
+    // An op that reads and writes the same variable is no predecessor of itself.
+    std::erase(node.orders, i);
+  }
+}
+
+}  // namespace espalier
