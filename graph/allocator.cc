@@ -16,15 +16,15 @@ constexpr size_t kAlignment = 64;
 constexpr size_t kSmallest = 64;
 
 void* SystemAllocate(size_t bytes) {
-  return std::aligned_alloc(kAlignment, (std::max(bytes, kSmallest) + kAlignment - 1) / kAlignment *
-                                            kAlignment);
+  return std::aligned_alloc(
+      kAlignment, (std::max(bytes, kSmallest) + kAlignment - 1) / kAlignment * kAlignment);
 }
 
 absl::Status CheckTensorBudget(size_t bytes, const MemoryBudget& budget) {
   if (bytes > static_cast<size_t>(budget.max_tensor_bytes)) {
-    return absl::ResourceExhaustedError(absl::StrCat("a tensor of ", bytes,
-                                                     " bytes is over the budget of ",
-                                                     budget.max_tensor_bytes, " bytes for one tensor"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a tensor of ", bytes, " bytes is over the budget of ",
+                     budget.max_tensor_bytes, " bytes for one tensor"));
   }
   return absl::OkStatus();
 }
@@ -79,9 +79,9 @@ absl::StatusOr<void*> RecyclingAllocator::Allocate(size_t bytes) {
   {
     absl::MutexLock lock(&mutex_);
     if (live_bytes_ + size > budget_.max_live_bytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(bytes, " more bytes on top of ", live_bytes_,
-                       " in use are over the budget of ", budget_.max_live_bytes, " bytes"));
+      return absl::ResourceExhaustedError(absl::StrCat(bytes, " more bytes on top of ", live_bytes_,
+                                                       " in use are over the budget of ",
+                                                       budget_.max_live_bytes, " bytes"));
     }
     live_bytes_ += size;
     peak_bytes_ = std::max(peak_bytes_, live_bytes_);
@@ -97,7 +97,8 @@ absl::StatusOr<void*> RecyclingAllocator::Allocate(size_t bytes) {
   if (data == nullptr) {
     absl::MutexLock lock(&mutex_);
     live_bytes_ -= size;
-    return absl::ResourceExhaustedError(absl::StrCat("out of memory for a tensor of ", bytes, " bytes"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("out of memory for a tensor of ", bytes, " bytes"));
   }
   return data;
 }

@@ -3,8 +3,8 @@
 //   RecyclingAllocator allocator({.max_tensor_bytes = 1 << 30, .max_live_bytes = 4LL << 30});
 //   absl::StatusOr<Tensor> t = Tensor::Allocate(kFloat, {1024, 1024}, &allocator);
 //
-// Thread-safe. An allocator must live until the last buffer that it gave out is freed; shared_ptr ownership in
-// Buffer sees to that.
+// Thread-safe. An allocator must live until the last buffer that it gave out is freed; shared_ptr
+// ownership in Buffer sees to that.
 #ifndef ESPALIER_GRAPH_ALLOCATOR_H_
 #define ESPALIER_GRAPH_ALLOCATOR_H_
 
@@ -29,14 +29,15 @@ struct MemoryBudget {
 class Allocator {
  public:
   virtual ~Allocator() = default;
-  // `bytes` bytes aligned to 64, not cleared. RESOURCE_EXHAUSTED when over a budget or out of memory.
+  // `bytes` bytes aligned to 64, not cleared. RESOURCE_EXHAUSTED when over a budget or out of
+  // memory.
   virtual absl::StatusOr<void*> Allocate(size_t bytes) = 0;
   // Takes back what Allocate(bytes) returned.
   virtual void Free(void* data, size_t bytes) = 0;
 };
 
-// Keeps freed buffers in free lists by size class, so that a training step in its steady state asks the system for
-// nothing. Freed memory beyond a quarter of what is in use goes back to the system.
+// Keeps freed buffers in free lists by size class, so that a training step in its steady state asks
+// the system for nothing. Freed memory beyond a quarter of what is in use goes back to the system.
 class RecyclingAllocator : public Allocator {
  public:
   explicit RecyclingAllocator(MemoryBudget budget = {}) : budget_(budget) {}

@@ -50,8 +50,9 @@ bool operator==(const AttrValue& a, const AttrValue& b) {
 
 std::string AttrKindName(AttrKind kind) {
   static constexpr const char* kNames[] = {
-      "none",         "string",    "int",         "float",      "bool",       "type",
-      "shape",        "tensor",    "list(string)", "list(int)", "list(float)", "list(bool)",
+      "none",         "string",      "int",          "float",
+      "bool",         "type",        "shape",        "tensor",
+      "list(string)", "list(int)",   "list(float)",  "list(bool)",
       "list(type)",   "list(shape)", "list(tensor)", "func or placeholder"};
   return kNames[static_cast<int>(kind)];
 }

@@ -1,10 +1,10 @@
 // Attribute values of nodes.
 //
-//   AttrMap attrs = {{"padding", "SAME"}, {"strides", std::vector<int64_t>{1, 2, 2, 1}}, {"T", kFloat}};
-//   std::get<DType>(attrs["T"])
+//   AttrMap attrs = {{"padding", "SAME"}, {"strides", std::vector<int64_t>{1, 2, 2, 1}}, {"T",
+//   kFloat}}; std::get<DType>(attrs["T"])
 //
-// A variant over what TensorFlow's AttrValue can hold. Kinds that we do not interpret (functions, placeholders) are
-// kept as the message itself, so a GraphDef is written back whole.
+// A variant over what TensorFlow's AttrValue can hold. Kinds that we do not interpret (functions,
+// placeholders) are kept as the message itself, so a GraphDef is written back whole.
 #ifndef ESPALIER_GRAPH_ATTR_H_
 #define ESPALIER_GRAPH_ATTR_H_
 
@@ -21,10 +21,10 @@
 namespace espalier {
 
 // The order of the alternatives is that of AttrKind.
-using AttrVariant =
-    std::variant<std::monostate, std::string, int64_t, float, bool, DType, Shape, Tensor,
-                 std::vector<std::string>, std::vector<int64_t>, std::vector<float>, std::vector<bool>,
-                 std::vector<DType>, std::vector<Shape>, std::vector<Tensor>, proto::AttrValue>;
+using AttrVariant = std::variant<std::monostate, std::string, int64_t, float, bool, DType, Shape,
+                                 Tensor, std::vector<std::string>, std::vector<int64_t>,
+                                 std::vector<float>, std::vector<bool>, std::vector<DType>,
+                                 std::vector<Shape>, std::vector<Tensor>, proto::AttrValue>;
 
 enum class AttrKind {
   kNone,
@@ -53,9 +53,12 @@ class AttrValue : public AttrVariant {
   using AttrVariant::AttrVariant;
   using AttrVariant::operator=;
   AttrValue() = default;
-  AttrValue(const char* text) : AttrVariant(std::string(text)) {}         // NOLINT(google-explicit-constructor)
-  AttrValue(int value) : AttrVariant(static_cast<int64_t>(value)) {}      // NOLINT(google-explicit-constructor)
-  AttrValue(double value) : AttrVariant(static_cast<float>(value)) {}     // NOLINT(google-explicit-constructor)
+  AttrValue(const char* text)
+      : AttrVariant(std::string(text)) {}  // NOLINT(google-explicit-constructor)
+  AttrValue(int value)
+      : AttrVariant(static_cast<int64_t>(value)) {}  // NOLINT(google-explicit-constructor)
+  AttrValue(double value)
+      : AttrVariant(static_cast<float>(value)) {}  // NOLINT(google-explicit-constructor)
 
   AttrKind kind() const { return static_cast<AttrKind>(index()); }
   friend bool operator==(const AttrValue& a, const AttrValue& b);

@@ -6,7 +6,8 @@
 namespace espalier {
 namespace {
 
-// The typed field of TensorProto for an element type, appended to or read from; half types travel as their bits.
+// The typed field of TensorProto for an element type, appended to or read from; half types travel
+// as their bits.
 template <typename T>
 struct Field;
 template <>
@@ -58,11 +59,13 @@ T FromField(V value) {
 absl::StatusOr<Shape> ShapeFromProto(const proto::TensorShapeProto& message) {
   if (message.unknown_rank()) return Shape::Unknown();
   if (message.dim_size() > Shape::kMaxRank) {
-    return absl::InvalidArgumentError(absl::StrCat("a shape of ", message.dim_size(), " dimensions"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a shape of ", message.dim_size(), " dimensions"));
   }
   Shape shape;
   for (const auto& dim : message.dim()) {
-    if (dim.size() < -1) return absl::InvalidArgumentError(absl::StrCat("a shape with dimension ", dim.size()));
+    if (dim.size() < -1)
+      return absl::InvalidArgumentError(absl::StrCat("a shape with dimension ", dim.size()));
     shape.push_back(dim.size());
   }
   return shape;
@@ -91,14 +94,18 @@ absl::Status FillFromField(const proto::TensorProto& message, Tensor& tensor) {
     return absl::OkStatus();
   };
   if (tensor.dtype() == kString) {
-    return fill(tensor.mutable_data<std::string>(), message.string_val(), [](const std::string& s) { return s; });
+    return fill(tensor.mutable_data<std::string>(), message.string_val(),
+                [](const std::string& s) { return s; });
   }
   if (tensor.dtype() == kResource) {
     return fill(tensor.mutable_data<ResourceHandle>(), message.resource_handle_val(),
-                [](const proto::ResourceHandleProto& h) { return ResourceHandle{h.container(), h.name()}; });
+                [](const proto::ResourceHandleProto& h) {
+                  return ResourceHandle{h.container(), h.name()};
+                });
   }
   return DispatchType(PlainTypes(), tensor.dtype(), [&]<typename T>() -> absl::Status {
-    return fill(tensor.mutable_data<T>(), Field<T>::get(message), [](auto v) { return FromField<T>(v); });
+    return fill(tensor.mutable_data<T>(), Field<T>::get(message),
+                [](auto v) { return FromField<T>(v); });
   });
 }
 
@@ -195,7 +202,8 @@ proto::TensorProto TensorToProto(const Tensor& tensor) {
   } else if (tensor.num_elements() == 1) {
     // The readable form in text files; everything longer travels as bytes.
     DispatchType(PlainTypes(), tensor.dtype(), [&]<typename T>() -> bool {
-      auto& field = const_cast<std::decay_t<decltype(Field<T>::get(message))>&>(Field<T>::get(message));
+      auto& field =
+          const_cast<std::decay_t<decltype(Field<T>::get(message))>&>(Field<T>::get(message));
       if constexpr (std::is_same_v<T, Eigen::half> || std::is_same_v<T, Eigen::bfloat16>) {
         field.Add(Eigen::numext::bit_cast<uint16_t>(tensor.scalar<T>()));
       } else {
@@ -217,12 +225,15 @@ absl::StatusOr<Tensor> TensorFromProto(const proto::TensorProto& message) {
     RETURN_IF_ERROR(FillFromField(message, tensor));
     return tensor;
   }
-  if (dtype == kString || dtype == kResource || message.tensor_content().size() != tensor.num_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor_content of ", message.tensor_content().size(),
-                                                   " bytes for ", DTypeName(dtype), shape.ToString()));
+  if (dtype == kString || dtype == kResource ||
+      message.tensor_content().size() != tensor.num_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor_content of ",
+                                                   message.tensor_content().size(), " bytes for ",
+                                                   DTypeName(dtype), shape.ToString()));
   }
   std::memcpy(tensor.mutable_raw(), message.tensor_content().data(), tensor.num_bytes());
-  if (dtype == kBool) {  // any non-zero byte is true; other bit patterns would be undefined behaviour
+  if (dtype ==
+      kBool) {  // any non-zero byte is true; other bit patterns would be undefined behaviour
     auto* bytes = static_cast<uint8_t*>(tensor.mutable_raw());
     for (int64_t i = 0; i < tensor.num_elements(); ++i) bytes[i] = bytes[i] != 0 ? 1 : 0;
   }

@@ -16,44 +16,50 @@ struct Branch {
 absl::Status CheckPredicate(const Output& pred) {
   if (!pred.valid()) return absl::InvalidArgumentError("the predicate is an empty Output");
   if (RemoveRef(pred.dtype()) != kBool) {
-    return absl::InvalidArgumentError(absl::StrCat("the predicate must be a scalar bool, received ", pred.name(),
-                                                   " of type ", DTypeName(pred.dtype())));
+    return absl::InvalidArgumentError(absl::StrCat("the predicate must be a scalar bool, received ",
+                                                   pred.name(), " of type ",
+                                                   DTypeName(pred.dtype())));
   }
   if (pred.shape().has_rank() && pred.shape().rank() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("the predicate must be a scalar bool, received ", pred.name(),
-                                                   " of shape ", pred.shape().ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("the predicate must be a scalar bool, received ",
+                                                   pred.name(), " of shape ",
+                                                   pred.shape().ToString()));
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckBranches(const Branch& on_true, const Branch& on_false) {
   if (on_true.outputs.size() != on_false.outputs.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("the branch of true returns ", on_true.outputs.size(),
-                                                   " outputs, that of false ", on_false.outputs.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the branch of true returns ", on_true.outputs.size(),
+                     " outputs, that of false ", on_false.outputs.size()));
   }
   for (size_t i = 0; i < on_true.outputs.size(); ++i) {
     const Output& a = on_true.outputs[i];
     const Output& b = on_false.outputs[i];
     if (RemoveRef(a.dtype()) != RemoveRef(b.dtype())) {
       return absl::InvalidArgumentError(absl::StrCat("output ", i, " is ", DTypeName(a.dtype()),
-                                                     " in the branch of true, ", DTypeName(b.dtype()),
-                                                     " in that of false"));
+                                                     " in the branch of true, ",
+                                                     DTypeName(b.dtype()), " in that of false"));
     }
   }
   return absl::OkStatus();
 }
 
 // `alive` is the output of the Cond's own Switch that is alive on this side.
-Branch BuildBranch(const Scope& frame, const Scope& branches, const Output& pred, const Output& alive, int side,
-                   const BranchesFunction& function) {
+Branch BuildBranch(const Scope& frame, const Scope& branches, const Output& pred,
+                   const Output& alive, int side, const BranchesFunction& function) {
   Branch branch;
-  branch.context = frame.graph()->AddContext(std::make_unique<CondContext>(frame.context(), pred, side));
-  const Scope pivot_scope = frame.WithRawContext(branch.context).Named(side == 1 ? "switch_t" : "switch_f");
+  branch.context =
+      frame.graph()->AddContext(std::make_unique<CondContext>(frame.context(), pred, side));
+  const Scope pivot_scope =
+      frame.WithRawContext(branch.context).Named(side == 1 ? "switch_t" : "switch_f");
   branch.context->set_pivot(AddOpOutput(At(pivot_scope), "Identity", {alive}));
   const Scope inside = branches.WithContext(branch.context);
   for (const Output& output : function(inside)) {
     // The Identity belongs to the branch even when the output was made outside it.
-    branch.outputs.push_back(output.valid() ? AddOpOutput(At(inside), "Identity", {output}) : Output());
+    branch.outputs.push_back(output.valid() ? AddOpOutput(At(inside), "Identity", {output})
+                                            : Output());
   }
   return branch;
 }
@@ -71,9 +77,9 @@ absl::StatusOr<Output> CaptureInto(CondContext* context, const Output& output) {
   const CondContext* home = output.node()->context();
   if (home == context) return output;
   if (!Encloses(home, context)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tensor ", output.name(), " of ", output.node()->Describe(),
-                     " was made inside a branch and is used outside it; return it from the branch instead"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", output.name(), " of ", output.node()->Describe(),
+        " was made inside a branch and is used outside it; return it from the branch instead"));
   }
   ASSIGN_OR_RETURN(Output outer, CaptureInto(context->parent(), output));
   const auto known = context->captured_.find(outer);
@@ -96,11 +102,13 @@ std::vector<Output> CondN(const At& at, const Output& pred, const BranchesFuncti
   Graph* graph = at.scope().graph();
   const auto fail = [&](const absl::Status& status) {
     graph->RecordError(absl::Status(
-        status.code(), absl::StrCat("Cond (made at ", at.line().ToString(), "): ", status.message())));
+        status.code(),
+        absl::StrCat("Cond (made at ", at.line().ToString(), "): ", status.message())));
     return std::vector<Output>();
   };
   if (absl::Status status = CheckPredicate(pred); !status.ok()) return fail(status);
-  const Scope outside = at.Inside().NameScope(at.scope().next_name().empty() ? "cond" : at.scope().next_name());
+  const Scope outside =
+      at.Inside().NameScope(at.scope().next_name().empty() ? "cond" : at.scope().next_name());
   const Output condition = outside(pred);
   const Node* split = AddOp(At(outside), "Switch", {condition, condition});
   if (split == nullptr) return {};
@@ -119,19 +127,22 @@ std::vector<Output> CondN(const At& at, const Output& pred, const BranchesFuncti
   return merged;
 }
 
-Output Cond(const At& at, const Output& pred, const BranchFunction& if_true, const BranchFunction& if_false) {
-  const std::vector<Output> merged =
-      CondN(at, pred, [&](const Scope& s) { return std::vector<Output>{if_true(s)}; },
-            [&](const Scope& s) { return std::vector<Output>{if_false(s)}; });
+Output Cond(const At& at, const Output& pred, const BranchFunction& if_true,
+            const BranchFunction& if_false) {
+  const std::vector<Output> merged = CondN(
+      at, pred, [&](const Scope& s) { return std::vector<Output>{if_true(s)}; },
+      [&](const Scope& s) { return std::vector<Output>{if_false(s)}; });
   return merged.empty() ? Output() : merged[0];
 }
 
-Operation CondOperation(const At& at, const Output& pred, const std::function<Operation(const Scope&)>& if_true,
+Operation CondOperation(const At& at, const Output& pred,
+                        const std::function<Operation(const Scope&)>& if_true,
                         const std::function<Operation(const Scope&)>& if_false) {
   const auto wrap = [](const std::function<Operation(const Scope&)>& branch) {
     return [&branch](const Scope& s) {
       const Operation operation = branch(s);
-      return Output(AddOpOutput(At(s.WithControlDependencies({operation})), "Identity", {s.context()->pivot()}));
+      return Output(AddOpOutput(At(s.WithControlDependencies({operation})), "Identity",
+                                {s.context()->pivot()}));
     };
   };
   return Cond(at, pred, wrap(if_true), wrap(if_false));

@@ -6,7 +6,8 @@
 //   IsRef(MakeRef(t))       // true: the edge of a variable, not of a value
 //   DTypeOf<double>         // kDouble
 //
-// The numbers are TensorFlow's (DataType in proto/graph.proto), so a DType crosses to the wire by a cast.
+// The numbers are TensorFlow's (DataType in proto/graph.proto), so a DType crosses to the wire by a
+// cast.
 #ifndef ESPALIER_GRAPH_DTYPE_H_
 #define ESPALIER_GRAPH_DTYPE_H_
 
@@ -122,18 +123,16 @@ template <typename... Ts>
 struct TypeList {};
 
 using FloatTypes = TypeList<float, double, Eigen::half, Eigen::bfloat16>;
-using NumericTypes =
-    TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t, uint8_t, int16_t, int8_t, uint16_t,
-             uint32_t, uint64_t>;
-using PlainTypes =
-    TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t, uint8_t, int16_t, int8_t, uint16_t,
-             uint32_t, uint64_t, bool>;
+using NumericTypes = TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t,
+                              uint8_t, int16_t, int8_t, uint16_t, uint32_t, uint64_t>;
+using PlainTypes = TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t, uint8_t,
+                            int16_t, int8_t, uint16_t, uint32_t, uint64_t, bool>;
 using AllTypes =
-    TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t, uint8_t, int16_t, int8_t, uint16_t,
-             uint32_t, uint64_t, bool, std::string, ResourceHandle>;
+    TypeList<float, double, Eigen::half, Eigen::bfloat16, int32_t, int64_t, uint8_t, int16_t,
+             int8_t, uint16_t, uint32_t, uint64_t, bool, std::string, ResourceHandle>;
 
-// Calls f.template operator()<T>() for the T in the list whose dtype is `t`, and returns its result; returns a
-// default-made result when no T matches.
+// Calls f.template operator()<T>() for the T in the list whose dtype is `t`, and returns its
+// result; returns a default-made result when no T matches.
 //
 //   size_t size = DispatchType(PlainTypes(), t, []<typename T>() { return sizeof(T); });
 template <typename T, typename... Ts, typename F>

@@ -1,7 +1,8 @@
 // Tested by gradients_test.cc.
 //
-// The executor's algorithm run backwards: each node between ys and xs waits until the gradients of all its consumers
-// have arrived, then its own gradient function runs. An explicit queue, so a chain of 100,000 nodes needs no stack.
+// The executor's algorithm run backwards: each node between ys and xs waits until the gradients of
+// all its consumers have arrived, then its own gradient function runs. An explicit queue, so a
+// chain of 100,000 nodes needs no stack.
 #include "espalier/graph/gradients.h"
 
 #include <queue>
@@ -56,7 +57,8 @@ class Differentiator {
   absl::Status Check() const {
     for (const std::vector<Output>* list : {&ys_, &xs_}) {
       for (const Output& output : *list) {
-        if (!output.valid()) return absl::InvalidArgumentError("Gradients: an x or y is an empty Output");
+        if (!output.valid())
+          return absl::InvalidArgumentError("Gradients: an x or y is an empty Output");
         if (output.node()->graph() != graph_) {
           return absl::InvalidArgumentError(
               absl::StrCat("Gradients: ", output.name(), " belongs to another graph"));
@@ -65,13 +67,15 @@ class Differentiator {
     }
     for (const Output& y : ys_) {
       if (!IsDifferentiable(y.dtype())) {
-        return absl::InvalidArgumentError(absl::StrCat("Gradients: y must be floating, received ", y.name(),
-                                                       " of type ", DTypeName(y.dtype())));
+        return absl::InvalidArgumentError(absl::StrCat("Gradients: y must be floating, received ",
+                                                       y.name(), " of type ",
+                                                       DTypeName(y.dtype())));
       }
     }
     if (!options_.grad_ys.empty() && options_.grad_ys.size() != ys_.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("Gradients: grad_ys must have one entry for each of the ",
-                                                     ys_.size(), " ys, received ", options_.grad_ys.size()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("Gradients: grad_ys must have one entry for each of the ", ys_.size(),
+                       " ys, received ", options_.grad_ys.size()));
     }
     for (size_t i = 0; i < options_.grad_ys.size(); ++i) {
       const Output& given = options_.grad_ys[i];
@@ -79,14 +83,16 @@ class Differentiator {
       if (RemoveRef(given.dtype()) != RemoveRef(ys_[i].dtype()) ||
           !Shape::Compatible(given.shape(), ys_[i].shape())) {
         return absl::InvalidArgumentError(absl::StrCat(
-            "Gradients: grad_ys[", i, "] must be ", DTypeName(RemoveRef(ys_[i].dtype())), ys_[i].shape().ToString(),
-            " like ", ys_[i].name(), ", received ", DTypeName(given.dtype()), given.shape().ToString()));
+            "Gradients: grad_ys[", i, "] must be ", DTypeName(RemoveRef(ys_[i].dtype())),
+            ys_[i].shape().ToString(), " like ", ys_[i].name(), ", received ",
+            DTypeName(given.dtype()), given.shape().ToString()));
       }
     }
     return absl::OkStatus();
   }
 
-  // between_: nodes that some y depends on and that depend on some x, along edges that carry a gradient.
+  // between_: nodes that some y depends on and that depend on some x, along edges that carry a
+  // gradient.
   void MarkBetween() {
     std::vector<const Node*> backward;
     absl::flat_hash_set<const Node*> reached;
@@ -136,8 +142,10 @@ class Differentiator {
     for (size_t i = 0; i < ys_.size(); ++i) {
       const Output& y = ys_[i];
       const bool given = !options_.grad_ys.empty() && options_.grad_ys[i].valid();
-      const Scope in_branch = scope_.WithContext(y.node()->context()).Named("grad_ys_" + std::to_string(i));
-      arrived_[y].push_back(given ? options_.grad_ys[i] : AddOpOutput(At(in_branch), "OnesLike", {y}));
+      const Scope in_branch =
+          scope_.WithContext(y.node()->context()).Named("grad_ys_" + std::to_string(i));
+      arrived_[y].push_back(given ? options_.grad_ys[i]
+                                  : AddOpOutput(At(in_branch), "OnesLike", {y}));
       y_nodes.insert(y.node());
     }
     for (const Output& y : ys_) {
@@ -162,14 +170,16 @@ class Differentiator {
 
   // Where the gradient nodes of `node` go: its branch, its line.
   Scope ScopeFor(const Node& node) const {
-    return scope_.WithOrigin(node.line().known() ? node.line() : scope_.origin(), node.inner_line());
+    return scope_.WithOrigin(node.line().known() ? node.line() : scope_.origin(),
+                             node.inner_line());
   }
 
   absl::Status Differentiate(const Node& node) {
     std::vector<Output> output_gradients;
     bool any = false;
     for (int i = 0; i < node.num_outputs(); ++i) {
-      output_gradients.push_back(stops_.contains(node.output(i)) ? Output() : Total(node.output(i)));
+      output_gradients.push_back(stops_.contains(node.output(i)) ? Output()
+                                                                 : Total(node.output(i)));
       any = any || output_gradients.back().valid();
     }
     std::vector<Output> input_gradients(node.num_inputs());
@@ -177,14 +187,16 @@ class Differentiator {
       const OpSchema* schema = node.schema();
       if (schema == nullptr || schema->gradient() == nullptr) {
         if (schema == nullptr || !CutsGradient(node)) {
-          return absl::UnimplementedError(absl::StrCat(
-              node.Describe(), ": no gradient is known",
-              schema == nullptr ? " (unknown op)" : absl::StrCat(": ", schema->gradient_missing())));
+          return absl::UnimplementedError(
+              absl::StrCat(node.Describe(), ": no gradient is known",
+                           schema == nullptr ? " (unknown op)"
+                                             : absl::StrCat(": ", schema->gradient_missing())));
         }
       } else {
         const Scope scope =
             ScopeFor(node).WithContext(node.context()).NameScope(node.name() + "_grad");
-        input_gradients = schema->gradient()(GradientContext(scope, node, std::move(output_gradients)));
+        input_gradients =
+            schema->gradient()(GradientContext(scope, node, std::move(output_gradients)));
         if (!graph_->status().ok()) return graph_->status();
         input_gradients.resize(node.num_inputs());
       }
@@ -194,7 +206,8 @@ class Differentiator {
       if (input_gradients[i].valid() && IsDifferentiable(input.dtype())) {
         arrived_[input].push_back(input_gradients[i]);
       }
-      if (--pending_[input.node()] == 0 && between_.contains(input.node())) ready_.push(input.node());
+      if (--pending_[input.node()] == 0 && between_.contains(input.node()))
+        ready_.push(input.node());
     }
     return absl::OkStatus();
   }
@@ -214,8 +227,8 @@ class Differentiator {
 
 }  // namespace
 
-std::vector<Output> Gradients(const At& at, const std::vector<Output>& ys, const std::vector<Output>& xs,
-                              const GradientsOptions& options) {
+std::vector<Output> Gradients(const At& at, const std::vector<Output>& ys,
+                              const std::vector<Output>& xs, const GradientsOptions& options) {
   return Differentiator(at, ys, xs, options).Run();
 }
 
@@ -226,7 +239,8 @@ std::string ExplainNoGradient(const Output& y, const Output& x) {
   std::string cut;
   for (size_t i = 0; i < queue.size(); ++i) {
     if (cut.empty() && CutsGradient(*queue[i])) {
-      cut = absl::StrCat(queue[i]->Describe(), " is not differentiable: ", queue[i]->schema()->not_differentiable());
+      cut = absl::StrCat(queue[i]->Describe(),
+                         " is not differentiable: ", queue[i]->schema()->not_differentiable());
     }
     for (const Output& input : queue[i]->inputs()) {
       if (reached.insert(input.node()).second) queue.push_back(input.node());
@@ -246,7 +260,8 @@ Output GradientContext::Op(const char* op, const std::vector<Output>& inputs, At
   return AddOpOutput(At(scope_, node_.line()), op, inputs, std::move(attrs));
 }
 
-const Node* GradientContext::OpNode(const char* op, const std::vector<Output>& inputs, AttrMap attrs) const {
+const Node* GradientContext::OpNode(const char* op, const std::vector<Output>& inputs,
+                                    AttrMap attrs) const {
   return AddOp(At(scope_, node_.line()), op, inputs, std::move(attrs));
 }
 
@@ -255,10 +270,12 @@ Output GradientContext::Scalar(const Output& like, double value) const {
 }
 
 Output GradientContext::Int32s(const std::vector<int32_t>& values) const {
-  return Const(At(scope_, node_.line()), Tensor::FromVector<int32_t>({static_cast<int64_t>(values.size())}, values));
+  return Const(At(scope_, node_.line()),
+               Tensor::FromVector<int32_t>({static_cast<int64_t>(values.size())}, values));
 }
 
-Output SumToShapeOf(const GradientContext& g, const Output& gradient, const Output& input, const Output& other) {
+Output SumToShapeOf(const GradientContext& g, const Output& gradient, const Output& input,
+                    const Output& other) {
   const Shape& a = input.shape();
   const Shape& b = other.shape();
   if (a.IsFullyKnown() && a == b) return gradient;

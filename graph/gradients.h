@@ -3,10 +3,10 @@
 //   std::vector<Output> g = Gradients(s, {loss}, {w, b});   // d loss / d w, d loss / d b
 //   std::vector<Output> h = Gradients(s, {g[0]}, {w});      // second order
 //
-// The gradient is that of the sum of all elements of all ys. An x that no y depends on gets an empty Output;
-// ExplainNoGradient says where the path ends. Time and memory are linear in the number of nodes, without recursion.
-// Errors go to Graph::status(): UNIMPLEMENTED for an op on the way that has no gradient, INVALID_ARGUMENT for xs, ys or
-// grad_ys that do not fit.
+// The gradient is that of the sum of all elements of all ys. An x that no y depends on gets an
+// empty Output; ExplainNoGradient says where the path ends. Time and memory are linear in the
+// number of nodes, without recursion. Errors go to Graph::status(): UNIMPLEMENTED for an op on the
+// way that has no gradient, INVALID_ARGUMENT for xs, ys or grad_ys that do not fit.
 #ifndef ESPALIER_GRAPH_GRADIENTS_H_
 #define ESPALIER_GRAPH_GRADIENTS_H_
 
@@ -24,14 +24,15 @@ struct GradientsOptions {
   std::vector<Output> stop_gradients = {};
 };
 
-std::vector<Output> Gradients(const At& at, const std::vector<Output>& ys, const std::vector<Output>& xs,
-                              const GradientsOptions& options = {});
+std::vector<Output> Gradients(const At& at, const std::vector<Output>& ys,
+                              const std::vector<Output>& xs, const GradientsOptions& options = {});
 
-// One sentence on why Gradients gives none for `x`: it is not connected to y, or where the path is cut.
+// One sentence on why Gradients gives none for `x`: it is not connected to y, or where the path is
+// cut.
 std::string ExplainNoGradient(const Output& y, const Output& x);
 
-// What a gradient function sees: the node, and the gradients that arrive at its outputs. Ops add nodes through `op`, in
-// the branch of the forward node and with its source line.
+// What a gradient function sees: the node, and the gradients that arrive at its outputs. Ops add
+// nodes through `op`, in the branch of the forward node and with its source line.
 class GradientContext {
  public:
   GradientContext(const Scope& scope, const Node& node, std::vector<Output> output_gradients)
@@ -62,9 +63,10 @@ class GradientContext {
   std::vector<Output> output_gradients_;
 };
 
-// `gradient` summed over the axes in which `input` was broadcast, in the shape of `input`. The gradient of every
-// broadcasting op ends in this.
-Output SumToShapeOf(const GradientContext& g, const Output& gradient, const Output& input, const Output& other);
+// `gradient` summed over the axes in which `input` was broadcast, in the shape of `input`. The
+// gradient of every broadcasting op ends in this.
+Output SumToShapeOf(const GradientContext& g, const Output& gradient, const Output& input,
+                    const Output& other);
 
 }  // namespace espalier
 

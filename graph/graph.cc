@@ -36,7 +36,9 @@ std::string MakeUnique(const std::string& name, absl::flat_hash_map<std::string,
 
 }  // namespace
 
-DType Output::dtype() const { return valid() && index_ >= 0 ? node_->output_dtype(index_) : kInvalidDType; }
+DType Output::dtype() const {
+  return valid() && index_ >= 0 ? node_->output_dtype(index_) : kInvalidDType;
+}
 
 const Shape& Output::shape() const {
   static const Shape unknown = Shape::Unknown();
@@ -61,7 +63,8 @@ std::string Node::Describe() const {
   std::string text = absl::StrCat(op_, " node '", absl::CHexEscape(name_.substr(0, 256)), "'");
   if (line_.known()) {
     absl::StrAppend(&text, " (made at ", line_.ToString());
-    if (inner_line_.known() && !(inner_line_ == line_)) absl::StrAppend(&text, ", in ", inner_line_.ToString());
+    if (inner_line_.known() && !(inner_line_ == line_))
+      absl::StrAppend(&text, ", in ", inner_line_.ToString());
     text += ")";
   }
   return text;
@@ -85,20 +88,24 @@ absl::StatusOr<Node*> Graph::AddNode(NodeSpec spec) {
     return absl::InvalidArgumentError(absl::StrCat(DescribeSpec(spec), ": ", what));
   };
   if (finalized_) {
-    return absl::FailedPreconditionError(absl::StrCat(DescribeSpec(spec), ": the graph is finalized"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(DescribeSpec(spec), ": the graph is finalized"));
   }
   if (!IsValidNodeName(spec.name)) return error("the name contains invalid characters");
   if (nodes_by_name_.contains(spec.name)) return error("the node name is not unique in the graph");
   for (const Output& input : spec.inputs) {
     if (!input.valid()) continue;
-    if (input.node()->graph() != this) return error(absl::StrCat("input ", input.name(), " belongs to another graph"));
+    if (input.node()->graph() != this)
+      return error(absl::StrCat("input ", input.name(), " belongs to another graph"));
     if (input.index() < 0 || input.index() >= std::max(input.node()->num_outputs(), 0)) {
-      return error(absl::StrCat("input ", input.name(), " does not exist: ", input.node()->Describe(), " has ",
+      return error(absl::StrCat("input ", input.name(),
+                                " does not exist: ", input.node()->Describe(), " has ",
                                 input.node()->num_outputs(), " outputs"));
     }
   }
   for (const Node* control : spec.control_inputs) {
-    if (control->graph() != this) return error(absl::StrCat("control input '", control->name(), "' belongs to another graph"));
+    if (control->graph() != this)
+      return error(absl::StrCat("control input '", control->name(), "' belongs to another graph"));
   }
 
   const OpSchema* schema = registry_->Find(spec.op);
@@ -108,8 +115,9 @@ absl::StatusOr<Node*> Graph::AddNode(NodeSpec spec) {
   } else {
     if (spec.line.known()) {
       const std::string near = registry_->Suggest(spec.op);
-      return absl::NotFoundError(absl::StrCat(DescribeSpec(spec), ": unknown op",
-                                              near.empty() ? "" : absl::StrCat("; did you mean ", near, "?")));
+      return absl::NotFoundError(
+          absl::StrCat(DescribeSpec(spec), ": unknown op",
+                       near.empty() ? "" : absl::StrCat("; did you mean ", near, "?")));
     }
     // Imported: kept whole; only a plan that needs it is refused.
     signature.attrs = spec.attrs;
@@ -129,8 +137,9 @@ absl::StatusOr<Node*> Graph::AddNode(NodeSpec spec) {
   node->control_inputs_ = std::move(spec.control_inputs);
   std::sort(node->control_inputs_.begin(), node->control_inputs_.end(),
             [](const Node* a, const Node* b) { return a->id() < b->id(); });
-  node->control_inputs_.erase(std::unique(node->control_inputs_.begin(), node->control_inputs_.end()),
-                              node->control_inputs_.end());
+  node->control_inputs_.erase(
+      std::unique(node->control_inputs_.begin(), node->control_inputs_.end()),
+      node->control_inputs_.end());
   node->output_dtypes_ = std::move(signature.output_dtypes);
   node->output_shapes_.assign(node->output_dtypes_.size(), Shape::Unknown());
   node->attrs_ = std::move(signature.attrs);
@@ -154,12 +163,13 @@ absl::StatusOr<Node*> Graph::AddNode(NodeSpec spec) {
 
 absl::Status Graph::SetBackEdge(Node* merge, int index, const Output& value) {
   if (index < 0 || index >= merge->num_inputs() || merge->inputs_[index].valid()) {
-    return absl::InvalidArgumentError(absl::StrCat(merge->Describe(), ": no open back edge at input ", index));
+    return absl::InvalidArgumentError(
+        absl::StrCat(merge->Describe(), ": no open back edge at input ", index));
   }
   if (!value.valid() || RemoveRef(value.dtype()) != RemoveRef(merge->output_dtype(0))) {
-    return absl::InvalidArgumentError(absl::StrCat(merge->Describe(), ": the back edge must be ",
-                                                   DTypeName(merge->output_dtype(0)), ", received ", value.name(),
-                                                   " of type ", DTypeName(value.dtype())));
+    return absl::InvalidArgumentError(absl::StrCat(
+        merge->Describe(), ": the back edge must be ", DTypeName(merge->output_dtype(0)),
+        ", received ", value.name(), " of type ", DTypeName(value.dtype())));
   }
   merge->inputs_[index] = value;
   return absl::OkStatus();
@@ -180,31 +190,36 @@ std::vector<std::string> Graph::NodeNames() const {
 absl::StatusOr<Operation> Graph::FindOperation(const std::string& name) const {
   if (const Node* node = FindNode(name)) return Operation(node);
   const std::string near = NearestName(name, NodeNames());
-  return absl::NotFoundError(absl::StrCat("the graph has no node '", absl::CHexEscape(name.substr(0, 256)), "'",
-                                          near.empty() ? "" : absl::StrCat("; did you mean '", near, "'?")));
+  return absl::NotFoundError(
+      absl::StrCat("the graph has no node '", absl::CHexEscape(name.substr(0, 256)), "'",
+                   near.empty() ? "" : absl::StrCat("; did you mean '", near, "'?")));
 }
 
 absl::StatusOr<Output> Graph::FindOutput(const std::string& name) const {
   const size_t colon = name.rfind(':');
   int index = 0;
   if (colon != std::string::npos && !absl::SimpleAtoi(name.substr(colon + 1), &index)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)), "' is no tensor name: expected 'node:index'"));
+    return absl::InvalidArgumentError(absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)),
+                                                   "' is no tensor name: expected 'node:index'"));
   }
   ASSIGN_OR_RETURN(Operation operation, FindOperation(name.substr(0, colon)));
   const Node* node = operation.node();
   if (index < 0 || index >= node->num_outputs()) {
-    return absl::NotFoundError(absl::StrCat("there is no output ", index, ": ", node->Describe(), " has ",
-                                            node->num_outputs(), " outputs"));
+    return absl::NotFoundError(absl::StrCat("there is no output ", index, ": ", node->Describe(),
+                                            " has ", node->num_outputs(), " outputs"));
   }
   return node->output(index);
 }
 
 std::string Graph::UniqueName(const std::string& name) { return MakeUnique(name, names_in_use_); }
 
-std::string Graph::UniqueVariableScope(const std::string& name) { return MakeUnique(name, variable_scopes_in_use_); }
+std::string Graph::UniqueVariableScope(const std::string& name) {
+  return MakeUnique(name, variable_scopes_in_use_);
+}
 
-void Graph::AddToCollection(const std::string& key, const Output& item) { collections_[key].push_back(item); }
+void Graph::AddToCollection(const std::string& key, const Output& item) {
+  collections_[key].push_back(item);
+}
 
 void Graph::AddToCollection(const std::string& key, const Operation& item) {
   collections_[key].push_back(Output(item.node(), -1));
@@ -228,8 +243,8 @@ std::vector<std::string> Graph::collection_keys() const {
 }
 
 std::pair<int64_t, int64_t> Graph::NextSeeds(int64_t op_seed) {
-  // tf.random.get_seed of TensorFlow 2.21 in graph mode: an op without a seed of its own takes the number of such ops
-  // made before it.
+  // tf.random.get_seed of TensorFlow 2.21 in graph mode: an op without a seed of its own takes the
+  // number of such ops made before it.
   const auto truncate = [](int64_t seed) { return ((seed % kMaxSeed) + kMaxSeed) % kMaxSeed; };
   if (!seed_ && op_seed < 0) return {0, 0};
   const int64_t first = seed_ ? truncate(*seed_) : kDefaultGraphSeed;

@@ -8,9 +8,9 @@
 //   y.node()->name();                              // "MatMul"
 //   y.node()->line().ToString();                   // "my_program.cc:5"
 //
-// Built by one thread at a time. Sessions only read; nodes never change once they are made (but for the back edges of
-// loops) and live as long as the graph, so a Node* stays good. Make no nodes while a Session compiles: give a Session
-// its whole graph first, or call Finalize.
+// Built by one thread at a time. Sessions only read; nodes never change once they are made (but for
+// the back edges of loops) and live as long as the graph, so a Node* stays good. Make no nodes
+// while a Session compiles: give a Session its whole graph first, or call Finalize.
 #ifndef ESPALIER_GRAPH_GRAPH_H_
 #define ESPALIER_GRAPH_GRAPH_H_
 
@@ -141,7 +141,8 @@ class Node {
   SourceLine inner_line_;
 };
 
-// What Graph::AddNode needs. `name` must be free; attrs that follow from the inputs may be left out.
+// What Graph::AddNode needs. `name` must be free; attrs that follow from the inputs may be left
+// out.
 struct NodeSpec {
   std::string name;
   std::string op;
@@ -178,8 +179,9 @@ class Graph {
   const absl::Status& status() const { return status_; }
   void RecordError(const absl::Status& status);
 
-  // Checks and adds a node; the graph is unchanged on error. Errors: INVALID_ARGUMENT (op, node, what was expected and
-  // what came), FAILED_PRECONDITION after Finalize. An unknown op is kept when `unknown_op_outputs` is given.
+  // Checks and adds a node; the graph is unchanged on error. Errors: INVALID_ARGUMENT (op, node,
+  // what was expected and what came), FAILED_PRECONDITION after Finalize. An unknown op is kept
+  // when `unknown_op_outputs` is given.
   absl::StatusOr<Node*> AddNode(NodeSpec spec);
   // Connects the back edge of a loop: input `index` of a Merge.
   absl::Status SetBackEdge(Node* merge, int index, const Output& value);
@@ -208,7 +210,8 @@ class Graph {
   std::vector<Output> collection_outputs(const std::string& key) const;
   std::vector<std::string> collection_keys() const;
 
-  // The seed that random ops of this graph derive theirs from; unset: their own seeds or true randomness.
+  // The seed that random ops of this graph derive theirs from; unset: their own seeds or true
+  // randomness.
   void set_seed(int64_t seed) { seed_ = seed; }
   // TensorFlow 2.21's rule for the attrs (seed, seed2) of a random op; `op_seed` -1 means none.
   std::pair<int64_t, int64_t> NextSeeds(int64_t op_seed);
@@ -216,7 +219,9 @@ class Graph {
   // Variables by full name, for get_variable's sharing; the initial value's Assign by variable.
   std::map<std::string, Output>& variables_by_name() { return variables_by_name_; }
   absl::flat_hash_map<const Node*, const Node*>& initializers() { return initializers_; }
-  const absl::flat_hash_map<const Node*, const Node*>& initializers() const { return initializers_; }
+  const absl::flat_hash_map<const Node*, const Node*>& initializers() const {
+    return initializers_;
+  }
 
   CondContext* AddContext(std::unique_ptr<CondContext> context);
 
@@ -250,7 +255,8 @@ template <typename T>
 const T& Node::attr(const std::string& name) const {
   static const T empty{};
   const AttrValue* value = FindAttr(name);
-  const T* typed = value == nullptr ? nullptr : std::get_if<T>(static_cast<const AttrVariant*>(value));
+  const T* typed =
+      value == nullptr ? nullptr : std::get_if<T>(static_cast<const AttrVariant*>(value));
   return typed == nullptr ? empty : *typed;
 }
 

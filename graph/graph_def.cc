@@ -26,7 +26,9 @@ constexpr int kTextNestingLimit = 100;
 // A placeholder's empty shape meant "unknown" in graphs of producers before this version.
 constexpr int kScalarPlaceholderShapes = 24;
 
-std::string Quoted(const std::string& name) { return absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)), "'"); }
+std::string Quoted(const std::string& name) {
+  return absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)), "'");
+}
 
 // One input string of a NodeDef.
 struct InputName {
@@ -44,9 +46,11 @@ absl::StatusOr<InputName> ParseInput(const std::string& text) {
     input.node = text.substr(0, colon);
     if (colon != std::string::npos) {
       const std::string digits = text.substr(colon + 1);
-      const bool numeric = !digits.empty() && std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit);
+      const bool numeric =
+          !digits.empty() && std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit);
       if (!numeric || !absl::SimpleAtoi(digits, &input.index)) {
-        return absl::InvalidArgumentError(absl::StrCat("input ", Quoted(text), " is no tensor name"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("input ", Quoted(text), " is no tensor name"));
       }
     }
   }
@@ -78,15 +82,16 @@ class Importer {
   };
 
   absl::Status Error(const proto::NodeDef& node, const std::string& what) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(absl::CHexEscape(node.op().substr(0, 256)), " node ", Quoted(node.name()), ": ", what));
+    return absl::InvalidArgumentError(absl::StrCat(absl::CHexEscape(node.op().substr(0, 256)),
+                                                   " node ", Quoted(node.name()), ": ", what));
   }
 
   absl::Status Index() {
     for (int i = 0; i < def_.node_size(); ++i) {
       const proto::NodeDef& node = def_.node(i);
       if (node.op().empty()) return Error(node, "the op is empty");
-      if (!index_.emplace(node.name(), i).second) return Error(node, "the node name is not unique in the graph");
+      if (!index_.emplace(node.name(), i).second)
+        return Error(node, "the node name is not unique in the graph");
     }
     inputs_.resize(def_.node_size());
     for (int i = 0; i < def_.node_size(); ++i) {
@@ -95,11 +100,13 @@ class Importer {
       for (const std::string& text : node.input()) {
         absl::StatusOr<InputName> input = ParseInput(text);
         if (!input.ok()) return Error(node, std::string(input.status().message()));
-        if (control && input->index >= 0) return Error(node, "a data input comes after a control input");
+        if (control && input->index >= 0)
+          return Error(node, "a data input comes after a control input");
         control = input->index < 0;
         const auto source = index_.find(input->node);
         if (source == index_.end()) {
-          return Error(node, absl::StrCat("input ", Quoted(text), " names a node that does not exist"));
+          return Error(node,
+                       absl::StrCat("input ", Quoted(text), " names a node that does not exist"));
         }
         int& outputs = outputs_needed_[input->node];
         outputs = std::max(outputs, input->index + 1);
@@ -141,10 +148,12 @@ class Importer {
     std::string names;
     int listed = 0;
     for (int i = 0; i < def_.node_size() && listed < 10; ++i) {
-      if (pending[i] > 0) absl::StrAppend(&names, listed++ > 0 ? ", " : "", Quoted(def_.node(i).name()));
+      if (pending[i] > 0)
+        absl::StrAppend(&names, listed++ > 0 ? ", " : "", Quoted(def_.node(i).name()));
     }
-    return absl::InvalidArgumentError(absl::StrCat(def_.node_size() - order_.size(),
-                                                   " nodes are in a cycle that is no loop, or wait for one: ", names));
+    return absl::InvalidArgumentError(
+        absl::StrCat(def_.node_size() - order_.size(),
+                     " nodes are in a cycle that is no loop, or wait for one: ", names));
   }
 
   absl::Status AddNode(const proto::NodeDef& def) {
@@ -169,21 +178,24 @@ class Importer {
     }
     for (const auto& [name, value] : def.attr()) {
       const AttrSchema* attr = schema == nullptr ? nullptr : schema->FindAttr(name);
-      absl::StatusOr<AttrValue> parsed = AttrFromProto(value, attr == nullptr ? AttrKind::kMessage : attr->kind);
+      absl::StatusOr<AttrValue> parsed =
+          AttrFromProto(value, attr == nullptr ? AttrKind::kMessage : attr->kind);
       if (!parsed.ok()) {
         const bool hint = name.starts_with("_");
         if (!hint) {
           return absl::Status(parsed.status().code(),
-                              absl::StrCat(def.op(), " node ", Quoted(def.name()), ": attr ", Quoted(name), ": ",
-                                           parsed.status().message()));
+                              absl::StrCat(def.op(), " node ", Quoted(def.name()), ": attr ",
+                                           Quoted(name), ": ", parsed.status().message()));
         }
         parsed = AttrValue(value);
       }
       spec.attrs[name] = *std::move(parsed);
     }
-    if (schema != nullptr && schema->traits().is_placeholder && ProducerBefore(kScalarPlaceholderShapes)) {
+    if (schema != nullptr && schema->traits().is_placeholder &&
+        ProducerBefore(kScalarPlaceholderShapes)) {
       const auto shape = spec.attrs.find("shape");
-      if (shape != spec.attrs.end() && shape->second == AttrValue(Shape())) shape->second = Shape::Unknown();
+      if (shape != spec.attrs.end() && shape->second == AttrValue(Shape()))
+        shape->second = Shape::Unknown();
     }
     ASSIGN_OR_RETURN(Node * node, graph_.AddNode(std::move(spec)));
     for (BackEdge& edge : open) {
@@ -193,12 +205,15 @@ class Importer {
     return absl::OkStatus();
   }
 
-  bool ProducerBefore(int version) const { return def_.has_versions() && def_.versions().producer() < version; }
+  bool ProducerBefore(int version) const {
+    return def_.has_versions() && def_.versions().producer() < version;
+  }
 
   absl::Status Close(const BackEdge& edge) {
     const Node* from = graph_.FindNode(edge.from.node);
     if (edge.from.index >= from->num_outputs()) {
-      return absl::InvalidArgumentError(absl::StrCat(from->Describe(), " has no output ", edge.from.index));
+      return absl::InvalidArgumentError(
+          absl::StrCat(from->Describe(), " has no output ", edge.from.index));
     }
     return graph_.SetBackEdge(edge.merge, edge.index, from->output(edge.from.index));
   }
@@ -222,7 +237,8 @@ bool LooksLikeText(const std::string& bytes) {
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
   void AddError(int line, int column, const std::string& message) override {
-    if (text.empty()) text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+    if (text.empty())
+      text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
   }
   std::string text;
 };
@@ -241,7 +257,8 @@ absl::StatusOr<proto::GraphDef> ExportGraphDef(const Graph& graph) {
       out->add_input(input.index() == 0 ? input.node()->name() : input.name());
     }
     for (const Node* control : node->control_inputs()) out->add_input("^" + control->name());
-    for (const auto& [name, value] : node->attrs()) (*out->mutable_attr())[name] = AttrToProto(value);
+    for (const auto& [name, value] : node->attrs())
+      (*out->mutable_attr())[name] = AttrToProto(value);
   }
   if (graph.library().function_size() > 0) *def.mutable_library() = graph.library();
   *def.mutable_versions() = graph.versions();
@@ -263,14 +280,16 @@ absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const st
   if (bytes.empty()) return def;
   if (!LooksLikeText(bytes)) {
     if (def.ParseFromString(bytes)) return def;
-    return absl::InvalidArgumentError(absl::StrCat(what, " is no GraphDef: the bytes do not parse"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " is no GraphDef: the bytes do not parse"));
   }
   google::protobuf::TextFormat::Parser parser;
   FirstError error;
   parser.RecordErrorsTo(&error);
   parser.SetRecursionLimit(kTextNestingLimit);
   if (!parser.ParseFromString(bytes, &def)) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " is no GraphDef in text form: ", error.text));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " is no GraphDef in text form: ", error.text));
   }
   return def;
 }
@@ -286,7 +305,8 @@ absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path, const Impo
   }
   std::string bytes(size, '\0');
   file.seekg(0);
-  if (size > 0 && !file.read(bytes.data(), size)) return absl::DataLossError(absl::StrCat("cannot read ", path));
+  if (size > 0 && !file.read(bytes.data(), size))
+    return absl::DataLossError(absl::StrCat("cannot read ", path));
   return ParseGraphDef(bytes, path);
 }
 

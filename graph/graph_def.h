@@ -2,12 +2,12 @@
 //
 //   ASSIGN_OR_RETURN(proto::GraphDef def, ExportGraphDef(graph));
 //   RETURN_IF_ERROR(WriteGraphDef(def, "train.pb"));            // "….pbtxt" writes text
-//   ASSIGN_OR_RETURN(def, ReadGraphDef("train.pb"));            // tells binary from text by content
-//   Graph copy;
-//   RETURN_IF_ERROR(ImportGraphDef(def, copy));
+//   ASSIGN_OR_RETURN(def, ReadGraphDef("train.pb"));            // tells binary from text by
+//   content Graph copy; RETURN_IF_ERROR(ImportGraphDef(def, copy));
 //
-// Whatever bytes come, the answer is a Status. An op that the registry does not know is kept on import and written
-// back; only a plan that needs it is refused. Attributes whose name starts with "_" are hints: kept, never trusted.
+// Whatever bytes come, the answer is a Status. An op that the registry does not know is kept on
+// import and written back; only a plan that needs it is refused. Attributes whose name starts with
+// "_" are hints: kept, never trusted.
 #ifndef ESPALIER_GRAPH_GRAPH_DEF_H_
 #define ESPALIER_GRAPH_GRAPH_DEF_H_
 
@@ -25,14 +25,18 @@ struct ImportLimits {
   int64_t max_nodes = 10'000'000;
 };
 
-// Every node with every attribute, in the order of creation. Fails with the graph's error when it has one.
+// Every node with every attribute, in the order of creation. Fails with the graph's error when it
+// has one.
 absl::StatusOr<proto::GraphDef> ExportGraphDef(const Graph& graph);
 
-// Adds the nodes of `def` to `graph`, in the order of the file. INVALID_ARGUMENT for a name used twice, an input that
-// does not exist, a cycle that is no loop, an attribute that does not fit; the graph is then unusable but whole.
-absl::Status ImportGraphDef(const proto::GraphDef& def, Graph& graph, const ImportLimits& limits = {});
+// Adds the nodes of `def` to `graph`, in the order of the file. INVALID_ARGUMENT for a name used
+// twice, an input that does not exist, a cycle that is no loop, an attribute that does not fit; the
+// graph is then unusable but whole.
+absl::Status ImportGraphDef(const proto::GraphDef& def, Graph& graph,
+                            const ImportLimits& limits = {});
 
-absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path, const ImportLimits& limits = {});
+absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path,
+                                             const ImportLimits& limits = {});
 absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what);
 absl::Status WriteGraphDef(const proto::GraphDef& def, const std::string& path);
 
@@ -40,7 +44,8 @@ absl::Status WriteGraphDef(const proto::GraphDef& def, const std::string& path);
 proto::TensorProto TensorToProto(const Tensor& tensor);
 absl::StatusOr<Tensor> TensorFromProto(const proto::TensorProto& message);
 
-// One attribute to its message and back; `kind` (kNone when unknown) tells what an empty list holds.
+// One attribute to its message and back; `kind` (kNone when unknown) tells what an empty list
+// holds.
 proto::AttrValue AttrToProto(const AttrValue& value);
 absl::StatusOr<AttrValue> AttrFromProto(const proto::AttrValue& message, AttrKind kind);
 

@@ -33,13 +33,16 @@ class Resolver {
     return absl::InvalidArgumentError(absl::StrCat(DescribeSpec(spec_), ": ", what));
   }
 
-  // The number of tensors that a list input takes: all that the other inputs leave, when it is the only list.
+  // The number of tensors that a list input takes: all that the other inputs leave, when it is the
+  // only list.
   absl::StatusOr<int64_t> ListLength(const ArgSchema& arg) {
     const std::string& key = arg.number_attr.empty() ? arg.type_list_attr : arg.number_attr;
     const auto it = result_.attrs.find(key);
     if (it != result_.attrs.end()) {
-      if (const auto* n = std::get_if<int64_t>(static_cast<const AttrVariant*>(&it->second))) return *n;
-      if (const auto* l = std::get_if<std::vector<DType>>(static_cast<const AttrVariant*>(&it->second))) {
+      if (const auto* n = std::get_if<int64_t>(static_cast<const AttrVariant*>(&it->second)))
+        return *n;
+      if (const auto* l =
+              std::get_if<std::vector<DType>>(static_cast<const AttrVariant*>(&it->second))) {
         return static_cast<int64_t>(l->size());
       }
       return Error(absl::StrCat("attr ", key, " has the kind ", AttrKindName(it->second.kind())));
@@ -61,7 +64,8 @@ class Resolver {
     }
     const auto available = static_cast<int64_t>(spec_.inputs.size()) - next_input_;
     if (count < 0 || count > available) {
-      return Error(absl::StrCat("takes ", count, " inputs for '", arg.name, "', received ", available));
+      return Error(
+          absl::StrCat("takes ", count, " inputs for '", arg.name, "', received ", available));
     }
     std::vector<DType> types;
     for (int64_t i = 0; i < count; ++i) {
@@ -89,7 +93,8 @@ class Resolver {
     if (!arg.type_attr.empty()) {
       AttrValue& attr = result_.attrs[arg.type_attr];
       if (attr.kind() == AttrKind::kNone) attr = base;
-      if (attr.kind() != AttrKind::kType) return Error(absl::StrCat("attr ", arg.type_attr, " must be a type"));
+      if (attr.kind() != AttrKind::kType)
+        return Error(absl::StrCat("attr ", arg.type_attr, " must be a type"));
       expected = std::get<DType>(attr);
     }
     if (expected != kInvalidDType && received != kInvalidDType && base != expected) {
@@ -102,21 +107,24 @@ class Resolver {
   absl::Status CheckAttr(const AttrSchema& attr) {
     const auto it = result_.attrs.find(attr.name);
     if (it == result_.attrs.end()) {
-      if (attr.required()) return Error(absl::StrCat("needs attr ", attr.name, " (", AttrKindName(attr.kind), ")"));
+      if (attr.required())
+        return Error(absl::StrCat("needs attr ", attr.name, " (", AttrKindName(attr.kind), ")"));
       result_.attrs[attr.name] = attr.default_value;
       return absl::OkStatus();
     }
     if (it->second.kind() != attr.kind) {
-      return Error(absl::StrCat("attr ", attr.name, " must be ", AttrKindName(attr.kind), ", received ",
-                                AttrKindName(it->second.kind())));
+      return Error(absl::StrCat("attr ", attr.name, " must be ", AttrKindName(attr.kind),
+                                ", received ", AttrKindName(it->second.kind())));
     }
     if (attr.kind == AttrKind::kType && !attr.allowed_types.empty()) {
       const DType type = std::get<DType>(it->second);
-      if (std::find(attr.allowed_types.begin(), attr.allowed_types.end(), type) == attr.allowed_types.end()) {
-        return Error(absl::StrCat("attr ", attr.name, " must be one of {",
-                                  absl::StrJoin(attr.allowed_types, ", ",
-                                                [](std::string* out, DType t) { *out += DTypeName(t); }),
-                                  "}, received ", DTypeName(type)));
+      if (std::find(attr.allowed_types.begin(), attr.allowed_types.end(), type) ==
+          attr.allowed_types.end()) {
+        return Error(
+            absl::StrCat("attr ", attr.name, " must be one of {",
+                         absl::StrJoin(attr.allowed_types, ", ",
+                                       [](std::string* out, DType t) { *out += DTypeName(t); }),
+                         "}, received ", DTypeName(type)));
       }
     }
     if (attr.kind == AttrKind::kString && !attr.allowed_strings.empty()) {
@@ -128,9 +136,10 @@ class Resolver {
                                   it->second.ToString()));
       }
     }
-    if (attr.minimum && attr.kind == AttrKind::kInt && std::get<int64_t>(it->second) < *attr.minimum) {
-      return Error(absl::StrCat("attr ", attr.name, " must be at least ", *attr.minimum, ", received ",
-                                it->second.ToString()));
+    if (attr.minimum && attr.kind == AttrKind::kInt &&
+        std::get<int64_t>(it->second) < *attr.minimum) {
+      return Error(absl::StrCat("attr ", attr.name, " must be at least ", *attr.minimum,
+                                ", received ", it->second.ToString()));
     }
     return absl::OkStatus();
   }
@@ -140,8 +149,8 @@ class Resolver {
       if (name.starts_with("_") || schema_.FindAttr(name) != nullptr) continue;
       std::vector<std::string> known;
       for (const AttrSchema& attr : schema_.attrs()) known.push_back(attr.name);
-      return Error(absl::StrCat("has no attr '", absl::CHexEscape(name.substr(0, 64)), "'; its attrs are {",
-                                absl::StrJoin(known, ", "), "}"));
+      return Error(absl::StrCat("has no attr '", absl::CHexEscape(name.substr(0, 64)),
+                                "'; its attrs are {", absl::StrJoin(known, ", "), "}"));
     }
     return absl::OkStatus();
   }

@@ -1,4 +1,5 @@
-// The checks that turn a NodeSpec into a Node: attrs inferred from inputs, defaults, types, counts. Private to Graph.
+// The checks that turn a NodeSpec into a Node: attrs inferred from inputs, defaults, types, counts.
+// Private to Graph.
 #ifndef ESPALIER_GRAPH_NODE_BUILDER_H_
 #define ESPALIER_GRAPH_NODE_BUILDER_H_
 

@@ -58,7 +58,8 @@ OpSchema& OpSchema::OutList(std::string name, std::string number_attr, std::stri
                       .number_attr = std::move(number_attr)});
   return *this;
 }
-OpSchema& OpSchema::TypeAttr(std::string name, std::vector<DType> allowed, AttrValue default_value) {
+OpSchema& OpSchema::TypeAttr(std::string name, std::vector<DType> allowed,
+                             AttrValue default_value) {
   attrs_.push_back({.name = std::move(name),
                     .kind = AttrKind::kType,
                     .default_value = std::move(default_value),
@@ -67,7 +68,8 @@ OpSchema& OpSchema::TypeAttr(std::string name, std::vector<DType> allowed, AttrV
 }
 OpSchema& OpSchema::Attr(std::string name, AttrValue default_value) {
   const AttrKind kind = default_value.kind();
-  attrs_.push_back({.name = std::move(name), .kind = kind, .default_value = std::move(default_value)});
+  attrs_.push_back(
+      {.name = std::move(name), .kind = kind, .default_value = std::move(default_value)});
   return *this;
 }
 OpSchema& OpSchema::RequiredAttr(std::string name, AttrKind kind) {
@@ -147,8 +149,10 @@ absl::Status OpSchema::Validate() const {
   if (!kernel_) return refuse("kernel");
   const int answers = (gradient_ != nullptr ? 1 : 0) + (not_differentiable_.empty() ? 0 : 1) +
                       (gradient_missing_.empty() ? 0 : 1);
-  if (answers != 1) return refuse("gradient (or several): say Gradient, NotDifferentiable or GradientMissing");
-  if (examples_.empty() == no_example_.empty()) return refuse("examples, and no reason for that (or both)");
+  if (answers != 1)
+    return refuse("gradient (or several): say Gradient, NotDifferentiable or GradientMissing");
+  if (examples_.empty() == no_example_.empty())
+    return refuse("examples, and no reason for that (or both)");
   for (const std::vector<ArgSchema>* args : {&inputs_, &outputs_}) {
     for (const ArgSchema& arg : *args) {
       for (const std::string* attr : {&arg.type_attr, &arg.type_list_attr, &arg.number_attr}) {

@@ -9,7 +9,8 @@
 //         .Shape(UnchangedShape)
 //         .Kernel(MakeSoftsign)
 //         .Gradient(SoftsignGradient)
-//         .Example({.inputs = {Tensor::Of<float>({2}, {-1, 3})}, .expected = {Tensor::Of<float>({2}, {-0.5f, 0.75f})}});
+//         .Example({.inputs = {Tensor::Of<float>({2}, {-1, 3})}, .expected =
+//         {Tensor::Of<float>({2}, {-0.5f, 0.75f})}});
 //   }
 //
 // An OpSchema never changes once its registry is complete; it is then safe to read from any thread.
@@ -35,7 +36,8 @@ class GradientContext;   // graph/gradients.h
 class KernelContext;     // runtime/kernel.h
 class Output;
 
-// One input or output of an op: one tensor, `number_attr` tensors of one type, or a list typed by `type_list_attr`.
+// One input or output of an op: one tensor, `number_attr` tensors of one type, or a list typed by
+// `type_list_attr`.
 struct ArgSchema {
   std::string name;
   DType type = kInvalidDType;  // fixed type, or
@@ -50,23 +52,24 @@ struct ArgSchema {
 struct AttrSchema {
   std::string name;
   AttrKind kind = AttrKind::kNone;
-  AttrValue default_value;               // kNone: the attr is required
-  std::vector<DType> allowed_types;      // for types; empty means any
+  AttrValue default_value;           // kNone: the attr is required
+  std::vector<DType> allowed_types;  // for types; empty means any
   std::vector<std::string> allowed_strings;
-  std::optional<int64_t> minimum;        // of an int, or of a list's length
-  bool positional = false;               // an argument of the typed builder though it has a default
+  std::optional<int64_t> minimum;  // of an int, or of a list's length
+  bool positional = false;         // an argument of the typed builder though it has a default
 
   bool required() const { return default_value.kind() == AttrKind::kNone; }
 };
 
 // What passes and the executor need to know of an op without knowing its name.
 struct OpTraits {
-  bool stateful = false;      // never folded, merged with its like, or skipped when its output is known
-  bool elementwise = false;   // output i depends on input elements i only, after broadcasting
+  bool stateful = false;  // never folded, merged with its like, or skipped when its output is known
+  bool elementwise = false;  // output i depends on input elements i only, after broadcasting
   bool commutative = false;
-  bool is_variable = false;   // makes a ref to storage of its own
-  bool is_switch = false;     // outputs (false, true): the data goes to the one that the predicate, input 1, selects
-  bool is_merge = false;      // forwards the input that is alive
+  bool is_variable = false;  // makes a ref to storage of its own
+  bool is_switch = false;    // outputs (false, true): the data goes to the one that the predicate,
+                             // input 1, selects
+  bool is_merge = false;     // forwards the input that is alive
   bool is_enter = false;
   bool is_exit = false;
   bool is_next_iteration = false;
@@ -83,10 +86,11 @@ struct OpExample {
   std::string name;
   std::vector<Tensor> inputs;  // for a ref input: the variable's value before
   AttrMap attrs;
-  std::vector<Tensor> expected;        // empty: values are not compared
-  bool check_gradient = true;          // compare with finite differences (float examples, run again in double)
-  double tolerance = 1e-5;             // relative to max(1, |expected|)
-  std::vector<int> constant_inputs;    // given as Const rather than fed: shapes, axes
+  std::vector<Tensor> expected;  // empty: values are not compared
+  bool check_gradient =
+      true;                 // compare with finite differences (float examples, run again in double)
+  double tolerance = 1e-5;  // relative to max(1, |expected|)
+  std::vector<int> constant_inputs;  // given as Const rather than fed: shapes, axes
 };
 
 using ShapeFunction = absl::Status (*)(InferenceContext&);
@@ -96,7 +100,8 @@ using KernelFactory = std::function<absl::StatusOr<KernelFunction>(const Node&)>
 // Adds nodes that compute the gradient of each data input (an empty Output: none).
 using GradientFunction = std::vector<Output> (*)(const GradientContext&);
 
-// The integers that a shape-computing op's output holds, as far as the graph fixes them (-1: unknown).
+// The integers that a shape-computing op's output holds, as far as the graph fixes them (-1:
+// unknown).
 using PartialValueFunction = std::optional<std::vector<int64_t>> (*)(const Node&, int depth);
 
 class OpSchema {
@@ -117,12 +122,15 @@ class OpSchema {
   OpSchema& Out(std::string name, DType type);
   OpSchema& RefOut(std::string name, std::string type_attr);
   OpSchema& OutList(std::string name, std::string number_attr, std::string type_attr);
-  // A type attr; `allowed` empty means any. With a default it may be left out though no input fixes it.
-  OpSchema& TypeAttr(std::string name, std::vector<DType> allowed = {}, AttrValue default_value = {});
+  // A type attr; `allowed` empty means any. With a default it may be left out though no input fixes
+  // it.
+  OpSchema& TypeAttr(std::string name, std::vector<DType> allowed = {},
+                     AttrValue default_value = {});
   // An optional attr: its kind is that of the default.
   OpSchema& Attr(std::string name, AttrValue default_value);
   OpSchema& RequiredAttr(std::string name, AttrKind kind);
-  OpSchema& StringAttr(std::string name, std::vector<std::string> allowed, AttrValue default_value = {});
+  OpSchema& StringAttr(std::string name, std::vector<std::string> allowed,
+                       AttrValue default_value = {});
   // Of the attr declared last.
   OpSchema& Minimum(int64_t minimum);
   OpSchema& Positional();
@@ -157,7 +165,8 @@ class OpSchema {
   const std::vector<OpExample>& examples() const { return examples_; }
   const std::string& no_example() const { return no_example_; }
 
-  // What the registry refuses: an op that is silent on its doc, shapes, kernel, gradient or examples.
+  // What the registry refuses: an op that is silent on its doc, shapes, kernel, gradient or
+  // examples.
   absl::Status Validate() const;
 
  private:
@@ -178,8 +187,9 @@ class OpSchema {
 };
 
 inline const std::vector<DType> kFloatDTypes = {kFloat, kDouble, kHalf, kBFloat16};
-inline const std::vector<DType> kNumericDTypes = {kFloat, kDouble, kHalf,  kBFloat16, kInt32,  kInt64,
-                                                  kUInt8, kInt16,  kInt8, kUInt16,   kUInt32, kUInt64};
+inline const std::vector<DType> kNumericDTypes = {kFloat, kDouble, kHalf,   kBFloat16,
+                                                  kInt32, kInt64,  kUInt8,  kInt16,
+                                                  kInt8,  kUInt16, kUInt32, kUInt64};
 inline const std::vector<DType> kIndexDTypes = {kInt32, kInt64};
 
 }  // namespace espalier

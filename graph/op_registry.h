@@ -5,8 +5,9 @@
 //   const OpSchema* relu = registry.Find("Relu");    // null when unknown
 //   registry.Suggest("Rleu")                         // "Relu"
 //
-// Filled once, then only read: safe to share between threads after that. There is no global registration; the table of
-// the built-in ops is generated from the files in ops/ and calls each file's Register function.
+// Filled once, then only read: safe to share between threads after that. There is no global
+// registration; the table of the built-in ops is generated from the files in ops/ and calls each
+// file's Register function.
 #ifndef ESPALIER_GRAPH_OP_REGISTRY_H_
 #define ESPALIER_GRAPH_OP_REGISTRY_H_
 

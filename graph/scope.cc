@@ -98,7 +98,8 @@ Expression Scope::operator()(const Output& output, SourceLine line) const {
   return Expression(*this, *captured, line);
 }
 
-const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>& inputs, AttrMap attrs) {
+const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>& inputs,
+                  AttrMap attrs) {
   const Scope& scope = at.scope();
   Graph* graph = scope.graph();
   NodeSpec spec;
@@ -115,9 +116,9 @@ const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].valid()) continue;
     // An empty input is the trace of an earlier error, or the caller's own.
-    return fail(absl::InvalidArgumentError(absl::StrCat(op, " node '", scope.name_prefix(), wanted, "' (made at ",
-                                                        spec.line.ToString(), "): input ", i,
-                                                        " is an empty Output")));
+    return fail(absl::InvalidArgumentError(absl::StrCat(op, " node '", scope.name_prefix(), wanted,
+                                                        "' (made at ", spec.line.ToString(),
+                                                        "): input ", i, " is an empty Output")));
   }
   spec.inputs = inputs;
   if (scope.captures()) {
@@ -125,9 +126,10 @@ const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>
       if (input.node()->graph() != graph) continue;  // AddNode says so
       absl::StatusOr<Output> captured = CaptureInto(scope.context(), input);
       if (!captured.ok()) {
-        return fail(absl::Status(captured.status().code(),
-                                 absl::StrCat(op, " node '", scope.name_prefix(), wanted, "' (made at ",
-                                              spec.line.ToString(), "): ", captured.status().message())));
+        return fail(
+            absl::Status(captured.status().code(),
+                         absl::StrCat(op, " node '", scope.name_prefix(), wanted, "' (made at ",
+                                      spec.line.ToString(), "): ", captured.status().message())));
       }
       input = *captured;
     }
@@ -135,10 +137,10 @@ const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>
   spec.control_inputs = scope.control_dependencies();
   for (const Node* control : spec.control_inputs) {
     if (control->graph() != graph || Encloses(control->context(), scope.context())) continue;
-    return fail(absl::InvalidArgumentError(
-        absl::StrCat(op, " node '", scope.name_prefix(), wanted, "' (made at ", spec.line.ToString(),
-                     "): its control dependency ", control->Describe(),
-                     " was made inside a branch, and would stop this node whenever the branch is not taken")));
+    return fail(absl::InvalidArgumentError(absl::StrCat(
+        op, " node '", scope.name_prefix(), wanted, "' (made at ", spec.line.ToString(),
+        "): its control dependency ", control->Describe(),
+        " was made inside a branch, and would stop this node whenever the branch is not taken")));
   }
   // A node of a branch that has no data input would run on either side: the pivot holds it back.
   if (scope.context() != nullptr && spec.inputs.empty()) {
@@ -151,16 +153,18 @@ const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>
   return *node;
 }
 
-Output AddOpOutput(const At& at, const std::string& op, const std::vector<Output>& inputs, AttrMap attrs) {
+Output AddOpOutput(const At& at, const std::string& op, const std::vector<Output>& inputs,
+                   AttrMap attrs) {
   const Node* node = AddOp(at, op, inputs, std::move(attrs));
   return node == nullptr || node->num_outputs() == 0 ? Output() : node->output(0);
 }
 
 Output Const(const At& at, const Tensor& value) {
   if (!value.valid()) {
-    at.scope().graph()->RecordError(absl::InvalidArgumentError(
-        absl::StrCat("Const (made at ", at.line().ToString(), "): the tensor is empty, or has another number of "
-                     "values than its shape asks for")));
+    at.scope().graph()->RecordError(
+        absl::InvalidArgumentError(absl::StrCat("Const (made at ", at.line().ToString(),
+                                                "): the tensor is empty, or has another number of "
+                                                "values than its shape asks for")));
     return Output();
   }
   return AddOpOutput(at, "Const", {}, {{"value", value}, {"dtype", value.dtype()}});

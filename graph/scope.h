@@ -5,12 +5,14 @@
 //   Scope block = s.NameScope("block");                            // nodes "block/…"
 //   Output y = Relu(block, x);                                     // node "block/Relu"
 //   Output z = Identity(s.WithControlDependencies({update}), y);   // runs after `update`
-//   Output mean = block(a) * 0.99f + block(b) * 0.01f;             // expressions have a scope and a line
+//   Output mean = block(a) * 0.99f + block(b) * 0.01f;             // expressions have a scope and
+//   a line
 //
-// An immutable property bag: With… makes a child, the parent stays as it was, and there is no current graph. Scopes are
-// cheap to copy and refer to their Graph, which must outlive them. As thread-safe as the Graph: one builder at a time.
-// Builders never fail on the spot: an error goes to Graph::status() (the first one wins) and the builder returns an
-// empty Output, which later builders pass on silently.
+// An immutable property bag: With… makes a child, the parent stays as it was, and there is no
+// current graph. Scopes are cheap to copy and refer to their Graph, which must outlive them. As
+// thread-safe as the Graph: one builder at a time. Builders never fail on the spot: an error goes
+// to Graph::status() (the first one wins) and the builder returns an empty Output, which later
+// builders pass on silently.
 #ifndef ESPALIER_GRAPH_SCOPE_H_
 #define ESPALIER_GRAPH_SCOPE_H_
 
@@ -59,7 +61,9 @@ class Scope {
   const std::string& exact_name() const { return properties_->exact_name; }
   const std::string& variable_prefix() const { return properties_->variable_prefix; }
   bool reuse() const { return properties_->reuse; }
-  const std::vector<const Node*>& control_dependencies() const { return properties_->control_dependencies; }
+  const std::vector<const Node*>& control_dependencies() const {
+    return properties_->control_dependencies;
+  }
   CondContext* context() const { return properties_->context; }
   bool captures() const { return properties_->captures; }
   const SourceLine& origin() const { return properties_->origin; }
@@ -82,7 +86,8 @@ class Scope {
     SourceLine origin;
     SourceLine inner_origin;
   };
-  explicit Scope(std::shared_ptr<const Properties> properties) : properties_(std::move(properties)) {}
+  explicit Scope(std::shared_ptr<const Properties> properties)
+      : properties_(std::move(properties)) {}
   std::shared_ptr<Properties> Copy() const { return std::make_shared<Properties>(*properties_); }
 
   std::shared_ptr<const Properties> properties_;
@@ -91,7 +96,8 @@ class Scope {
 // The scope parameter of every builder: a Scope and the line of the call.
 class At {
  public:
-  At(const Scope& scope, const char* file = __builtin_FILE(),  // NOLINT(google-explicit-constructor)
+  At(const Scope& scope,
+     const char* file = __builtin_FILE(),  // NOLINT(google-explicit-constructor)
      int line = __builtin_LINE())
       : scope_(scope), line_{file, line} {}
   At(const Scope& scope, SourceLine line) : scope_(scope), line_(line) {}
@@ -106,19 +112,21 @@ class At {
   SourceLine line_;
 };
 
-// Adds a node of any op: the call that all builders end in. Attrs that follow from the inputs may be left out. Returns
-// null after recording the error.
-const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>& inputs, AttrMap attrs = {});
+// Adds a node of any op: the call that all builders end in. Attrs that follow from the inputs may
+// be left out. Returns null after recording the error.
+const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>& inputs,
+                  AttrMap attrs = {});
 // Its output 0, or an empty Output.
-Output AddOpOutput(const At& at, const std::string& op, const std::vector<Output>& inputs, AttrMap attrs = {});
+Output AddOpOutput(const At& at, const std::string& op, const std::vector<Output>& inputs,
+                   AttrMap attrs = {});
 
 // A constant.
 Output Const(const At& at, const Tensor& value);
 // A scalar of type `dtype` (its base type for a ref).
 Output ConstScalar(const At& at, DType dtype, double value);
 
-// An Output with a scope and a line, so that operators know where to put their nodes. `Output * Output` does not
-// compile.
+// An Output with a scope and a line, so that operators know where to put their nodes. `Output *
+// Output` does not compile.
 class Expression {
  public:
   Expression(Scope scope, Output output, SourceLine line)
@@ -126,23 +134,49 @@ class Expression {
   operator Output() const { return output_; }  // NOLINT(google-explicit-constructor)
   const Output& output() const { return output_; }
 
-  friend Expression operator+(const Expression& a, const Expression& b) { return a.Binary("AddV2", b.output_); }
-  friend Expression operator-(const Expression& a, const Expression& b) { return a.Binary("Sub", b.output_); }
-  friend Expression operator*(const Expression& a, const Expression& b) { return a.Binary("Mul", b.output_); }
-  friend Expression operator/(const Expression& a, const Expression& b) { return a.Binary("RealDiv", b.output_); }
-  friend Expression operator+(const Expression& a, double b) { return a.Binary("AddV2", a.Scalar(b)); }
-  friend Expression operator-(const Expression& a, double b) { return a.Binary("Sub", a.Scalar(b)); }
-  friend Expression operator*(const Expression& a, double b) { return a.Binary("Mul", a.Scalar(b)); }
-  friend Expression operator/(const Expression& a, double b) { return a.Binary("RealDiv", a.Scalar(b)); }
-  friend Expression operator+(double a, const Expression& b) { return b.From(a).Binary("AddV2", b.output_); }
-  friend Expression operator-(double a, const Expression& b) { return b.From(a).Binary("Sub", b.output_); }
-  friend Expression operator*(double a, const Expression& b) { return b.From(a).Binary("Mul", b.output_); }
-  friend Expression operator/(double a, const Expression& b) { return b.From(a).Binary("RealDiv", b.output_); }
+  friend Expression operator+(const Expression& a, const Expression& b) {
+    return a.Binary("AddV2", b.output_);
+  }
+  friend Expression operator-(const Expression& a, const Expression& b) {
+    return a.Binary("Sub", b.output_);
+  }
+  friend Expression operator*(const Expression& a, const Expression& b) {
+    return a.Binary("Mul", b.output_);
+  }
+  friend Expression operator/(const Expression& a, const Expression& b) {
+    return a.Binary("RealDiv", b.output_);
+  }
+  friend Expression operator+(const Expression& a, double b) {
+    return a.Binary("AddV2", a.Scalar(b));
+  }
+  friend Expression operator-(const Expression& a, double b) {
+    return a.Binary("Sub", a.Scalar(b));
+  }
+  friend Expression operator*(const Expression& a, double b) {
+    return a.Binary("Mul", a.Scalar(b));
+  }
+  friend Expression operator/(const Expression& a, double b) {
+    return a.Binary("RealDiv", a.Scalar(b));
+  }
+  friend Expression operator+(double a, const Expression& b) {
+    return b.From(a).Binary("AddV2", b.output_);
+  }
+  friend Expression operator-(double a, const Expression& b) {
+    return b.From(a).Binary("Sub", b.output_);
+  }
+  friend Expression operator*(double a, const Expression& b) {
+    return b.From(a).Binary("Mul", b.output_);
+  }
+  friend Expression operator/(double a, const Expression& b) {
+    return b.From(a).Binary("RealDiv", b.output_);
+  }
   friend Expression operator-(const Expression& a);
 
  private:
   Expression Binary(const char* op, const Output& other) const;
-  Output Scalar(double value) const { return ConstScalar(At(scope_, line_), output_.dtype(), value); }
+  Output Scalar(double value) const {
+    return ConstScalar(At(scope_, line_), output_.dtype(), value);
+  }
   Expression From(double value) const { return Expression(scope_, Scalar(value), line_); }
 
   Scope scope_;

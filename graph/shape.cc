@@ -22,7 +22,8 @@ Shape Shape::UnknownOfRank(int rank) {
 }
 
 bool Shape::IsFullyKnown() const {
-  return !unknown_rank_ && std::all_of(dims_.begin(), dims_.end(), [](int64_t d) { return d >= 0; });
+  return !unknown_rank_ &&
+         std::all_of(dims_.begin(), dims_.end(), [](int64_t d) { return d >= 0; });
 }
 
 int64_t Shape::num_elements() const {
@@ -44,14 +45,16 @@ absl::StatusOr<int64_t> Shape::CheckedNumElements() const {
   int64_t product = 1;
   bool empty = false;
   for (int64_t dim : dims_) {
-    if (dim < 0) return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has no size"));
+    if (dim < 0)
+      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has no size"));
     if (dim == 0) {
       empty = true;
       continue;
     }
     absl::StatusOr<int64_t> next = CheckedMultiply(product, dim);
     if (!next.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has too many elements"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape ", ToString(), " has too many elements"));
     }
     product = *next;
   }

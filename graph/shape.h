@@ -6,8 +6,8 @@
 //   Shape::Unknown().rank()                  // -1
 //   Shape::Merge(images, {64, 28, 28, 1})    // {64, 28, 28, 1}
 //
-// A value type, safe to copy. The same class describes what is inferred (may be partial) and what a Tensor has
-// (always fully known).
+// A value type, safe to copy. The same class describes what is inferred (may be partial) and what a
+// Tensor has (always fully known).
 #ifndef ESPALIER_GRAPH_SHAPE_H_
 #define ESPALIER_GRAPH_SHAPE_H_
 
@@ -52,15 +52,16 @@ class Shape {
   bool IsFullyKnown() const;
   // Product of the dimensions. REQUIRES: fully known, and checked once by CheckedNumElements.
   int64_t num_elements() const;
-  // The product with overflow checked: the one checked multiply that all sizes go through. INVALID_ARGUMENT for
-  // unknown or negative dimensions or a product over 2^63.
+  // The product with overflow checked: the one checked multiply that all sizes go through.
+  // INVALID_ARGUMENT for unknown or negative dimensions or a product over 2^63.
   absl::StatusOr<int64_t> CheckedNumElements() const;
 
   // True when some fully known shape fits both.
   static bool Compatible(const Shape& a, const Shape& b);
   // What is known by either. INVALID_ARGUMENT when they contradict each other.
   static absl::StatusOr<Shape> Merge(const Shape& a, const Shape& b);
-  // NumPy broadcasting of two shapes, unknown parts stay unknown. INVALID_ARGUMENT when they do not broadcast.
+  // NumPy broadcasting of two shapes, unknown parts stay unknown. INVALID_ARGUMENT when they do not
+  // broadcast.
   static absl::StatusOr<Shape> Broadcast(const Shape& a, const Shape& b);
 
   // "[2,?,3]", "[]" for a scalar, "<unknown>".

@@ -44,9 +44,11 @@ std::optional<Tensor> ConstantValue(const Output& output) {
   if (node.traits().is_constant) return node.attr<Tensor>("value");
   if (output.dtype() != kInt32 && output.dtype() != kInt64) return std::nullopt;
   const auto values = PartialIntegers(output, 0);
-  if (!values || std::any_of(values->begin(), values->end(), [](int64_t v) { return v < 0; })) return std::nullopt;
+  if (!values || std::any_of(values->begin(), values->end(), [](int64_t v) { return v < 0; }))
+    return std::nullopt;
   const Shape& shape = output.shape();
-  if (!shape.IsFullyKnown() || shape.num_elements() != static_cast<int64_t>(values->size())) return std::nullopt;
+  if (!shape.IsFullyKnown() || shape.num_elements() != static_cast<int64_t>(values->size()))
+    return std::nullopt;
   return FromIntegers(output.dtype(), shape, *values);
 }
 
@@ -70,31 +72,34 @@ std::optional<std::vector<int64_t>> InferenceContext::constant_ints(int i) {
 
 absl::StatusOr<Shape> InferenceContext::ShapeFromInput(int i) {
   if (input(i).has_rank() && input(i).rank() != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("input ", i, " must be a vector that holds a shape, received shape ", input(i).ToString()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "input ", i, " must be a vector that holds a shape, received shape ", input(i).ToString()));
   }
   if (const Tensor* value = constant(i)) {
     const auto dims = Integers(*value);
     for (int64_t dim : *dims) {
-      if (dim < -1) return absl::InvalidArgumentError(absl::StrCat("input ", i, " holds the negative size ", dim));
+      if (dim < -1)
+        return absl::InvalidArgumentError(
+            absl::StrCat("input ", i, " holds the negative size ", dim));
     }
     return Shape(*dims);
   }
   if (const auto partial = PartialIntegers(node_.input(i), 0)) return Shape(*partial);
   const int64_t rank = dim(i, 0);
-  return rank < 0 || rank > Shape::kMaxRank ? Shape::Unknown() : Shape::UnknownOfRank(static_cast<int>(rank));
+  return rank < 0 || rank > Shape::kMaxRank ? Shape::Unknown()
+                                            : Shape::UnknownOfRank(static_cast<int>(rank));
 }
 
 absl::Status InferenceContext::WithRank(int i, int rank) const {
   if (!input(i).has_rank() || input(i).rank() == rank) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("input ", i, " must have rank ", rank, ", received shape ", input(i).ToString()));
+  return absl::InvalidArgumentError(absl::StrCat("input ", i, " must have rank ", rank,
+                                                 ", received shape ", input(i).ToString()));
 }
 
 absl::Status InferenceContext::WithRankAtLeast(int i, int rank) const {
   if (!input(i).has_rank() || input(i).rank() >= rank) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("input ", i, " must have rank ", rank, " or more, received shape ", input(i).ToString()));
+  return absl::InvalidArgumentError(absl::StrCat("input ", i, " must have rank ", rank,
+                                                 " or more, received shape ", input(i).ToString()));
 }
 
 absl::Status UnchangedShape(InferenceContext& c) {
@@ -119,7 +124,8 @@ absl::Status NoOutputs(InferenceContext&) { return absl::OkStatus(); }
 
 absl::StatusOr<int64_t> NormalizeAxis(int64_t axis, int rank) {
   if (axis < -rank || axis >= rank) {
-    return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is out of range for rank ", rank));
+    return absl::InvalidArgumentError(
+        absl::StrCat("axis ", axis, " is out of range for rank ", rank));
   }
   return axis < 0 ? axis + rank : axis;
 }
@@ -136,7 +142,8 @@ absl::Status ReductionShape(InferenceContext& c) {
   std::vector<bool> reduced(input.rank());
   for (int64_t axis : *axes) {
     ASSIGN_OR_RETURN(int64_t normal, NormalizeAxis(axis, input.rank()));
-    if (reduced[normal]) return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is given twice"));
+    if (reduced[normal])
+      return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is given twice"));
     reduced[normal] = true;
   }
   Shape output;

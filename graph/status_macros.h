@@ -10,9 +10,14 @@
 
 #define ESPALIER_CONCAT_(a, b) a##b
 #define ESPALIER_CONCAT(a, b) ESPALIER_CONCAT_(a, b)
-#define ESPALIER_UNWRAP_(v, lhs, e) auto v = (e); if (!v.ok()) return v.status(); lhs = *std::move(v)
+#define ESPALIER_UNWRAP_(v, lhs, e) \
+  auto v = (e);                     \
+  if (!v.ok()) return v.status();   \
+  lhs = *std::move(v)
 
-#define RETURN_IF_ERROR(...) if (absl::Status status_ = (__VA_ARGS__); !status_.ok()) return status_
-#define ASSIGN_OR_RETURN(lhs, ...) ESPALIER_UNWRAP_(ESPALIER_CONCAT(v_, __LINE__), lhs, (__VA_ARGS__))
+#define RETURN_IF_ERROR(...) \
+  if (absl::Status status_ = (__VA_ARGS__); !status_.ok()) return status_
+#define ASSIGN_OR_RETURN(lhs, ...) \
+  ESPALIER_UNWRAP_(ESPALIER_CONCAT(v_, __LINE__), lhs, (__VA_ARGS__))
 
 #endif  // ESPALIER_GRAPH_STATUS_MACROS_H_

@@ -109,8 +109,8 @@ std::string Tensor::DebugString(int max_values) const {
       absl::StrAppend(&out, data<ResourceHandle>()[i].name);
     } else {
       absl::StrAppend(&out, DispatchType(PlainTypes(), dtype_, [&]<typename T>() {
-                        return absl::StrCat(static_cast<double>(data<T>()[i]));
-                      }));
+        return absl::StrCat(static_cast<double>(data<T>()[i]));
+      }));
     }
   }
   return out + (num_elements_ > max_values ? ", ...}" : "}");

@@ -6,10 +6,10 @@
 //   Tensor row = *a.Slice(1, 2);                  // shares a's buffer
 //   Tensor flat = *a.Reshaped({4});               // too
 //
-// Copies share the buffer (reference-counted, aligned to 64 bytes); nothing is copied but the handle. A buffer may be
-// written only by who holds it alone (unique()), as kernels do with the outputs that they have just allocated.
-// Different Tensor objects that share a buffer may be read from many threads; one Tensor object may not be written
-// from two.
+// Copies share the buffer (reference-counted, aligned to 64 bytes); nothing is copied but the
+// handle. A buffer may be written only by who holds it alone (unique()), as kernels do with the
+// outputs that they have just allocated. Different Tensor objects that share a buffer may be read
+// from many threads; one Tensor object may not be written from two.
 #ifndef ESPALIER_GRAPH_TENSOR_H_
 #define ESPALIER_GRAPH_TENSOR_H_
 
@@ -30,8 +30,13 @@ namespace espalier {
 // Memory with a destructor for its elements. Made by Tensor only.
 class Buffer {
  public:
-  Buffer(std::shared_ptr<Allocator> owner, Allocator* allocator, void* data, size_t bytes, DType dtype)
-      : owner_(std::move(owner)), allocator_(allocator), data_(data), bytes_(bytes), dtype_(dtype) {}
+  Buffer(std::shared_ptr<Allocator> owner, Allocator* allocator, void* data, size_t bytes,
+         DType dtype)
+      : owner_(std::move(owner)),
+        allocator_(allocator),
+        data_(data),
+        bytes_(bytes),
+        dtype_(dtype) {}
   ~Buffer();
   Buffer(const Buffer&) = delete;  // owns its memory
   Buffer& operator=(const Buffer&) = delete;
@@ -52,10 +57,11 @@ class Tensor {
 
   // A scalar. Implicit, so that `{is_training, true}` is a feed and `Const(s, 0.5f)` a constant.
   template <typename T, typename = std::enable_if_t<IsElementType<T>>>
-  Tensor(const T& value) : Tensor(Of<T>({}, {value})) {}  // NOLINT(google-explicit-constructor)
+  Tensor(const T& value) : Tensor(Of<T>({}, {value})) {}     // NOLINT(google-explicit-constructor)
   Tensor(const char* value) : Tensor(std::string(value)) {}  // NOLINT(google-explicit-constructor)
 
-  // Values in row-major order. REQUIRES: as many values as the shape has elements (an invalid tensor otherwise).
+  // Values in row-major order. REQUIRES: as many values as the shape has elements (an invalid
+  // tensor otherwise).
   template <typename T>
   static Tensor Of(const Shape& shape, std::initializer_list<T> values) {
     return FromSpan<T>(shape, absl::Span<const T>(values.begin(), values.size()));
@@ -70,8 +76,9 @@ class Tensor {
   template <typename T>
   static Tensor Filled(const Shape& shape, T value);
 
-  // An uninitialised tensor (strings and handles are empty). `allocator` null means the heap. INVALID_ARGUMENT for a
-  // shape that is no size or a dtype that tensors cannot hold, RESOURCE_EXHAUSTED over a budget.
+  // An uninitialised tensor (strings and handles are empty). `allocator` null means the heap.
+  // INVALID_ARGUMENT for a shape that is no size or a dtype that tensors cannot hold,
+  // RESOURCE_EXHAUSTED over a budget.
   static absl::StatusOr<Tensor> Allocate(DType dtype, const Shape& shape,
                                          const std::shared_ptr<Allocator>& allocator = nullptr);
 

@@ -39,7 +39,8 @@ Output MakeVariable(const At& at, const std::string& full_name, const Shape& sha
   // Below the variable's own name, whatever the scope's.
   const Scope below = Scope(graph).WithOrigin(inside.origin(), at.line());
   const Scope below_named = below.Named("");
-  const Output initial = initializer(below_named.NameScope(full_name + "/Initializer"), shape, dtype);
+  const Output initial =
+      initializer(below_named.NameScope(full_name + "/Initializer"), shape, dtype);
   if (!initial.valid()) return Output();
   const Node* assign = AddOp(At(below.Named(full_name + "/Assign")), "Assign", {variable, initial},
                              {{"use_locking", true}, {"validate_shape", true}});
@@ -56,7 +57,8 @@ std::pair<double, double> Fans(const Shape& shape) {
   if (shape.rank() == 1) return {shape.dim(0), shape.dim(0)};
   double receptive_field = 1;
   for (int i = 0; i + 2 < shape.rank(); ++i) receptive_field *= static_cast<double>(shape.dim(i));
-  return {shape.dim(shape.rank() - 2) * receptive_field, shape.dim(shape.rank() - 1) * receptive_field};
+  return {shape.dim(shape.rank() - 2) * receptive_field,
+          shape.dim(shape.rank() - 1) * receptive_field};
 }
 
 Output ShapeConstant(const Scope& s, const Shape& shape) {
@@ -66,14 +68,16 @@ Output ShapeConstant(const Scope& s, const Shape& shape) {
 
 Output RandomOp(const Scope& s, const char* op, const Shape& shape, DType dtype, int64_t seed) {
   const auto [first, second] = s.graph()->NextSeeds(seed);
-  return AddOpOutput(At(s), op, {ShapeConstant(s, shape)}, {{"dtype", dtype}, {"seed", first}, {"seed2", second}});
+  return AddOpOutput(At(s), op, {ShapeConstant(s, shape)},
+                     {{"dtype", dtype}, {"seed", first}, {"seed2", second}});
 }
 
 }  // namespace
 
 Output Variable(const At& at, const Shape& shape, DType dtype, const Initializer& initializer,
                 const VariableOptions& options) {
-  const std::string name = at.scope().graph()->UniqueName(at.scope().name_prefix() + WantedName(at));
+  const std::string name =
+      at.scope().graph()->UniqueName(at.scope().name_prefix() + WantedName(at));
   return MakeVariable(at, name, shape, dtype, initializer, options);
 }
 
@@ -89,22 +93,25 @@ Output Variable(const At& at, const Tensor& initial_value, const VariableOptions
   return Variable(at, initial_value.shape(), initial_value.dtype(), constant, options);
 }
 
-Output GetVariable(const At& at, const std::string& name, const Shape& shape, const Initializer& initializer,
-                   const GetVariableOptions& options) {
+Output GetVariable(const At& at, const std::string& name, const Shape& shape,
+                   const Initializer& initializer, const GetVariableOptions& options) {
   Graph* graph = at.scope().graph();
   const std::string full_name = at.scope().variable_prefix() + name;
   const auto known = graph->variables_by_name().find(full_name);
   const auto fail = [&](const std::string& what) {
-    graph->RecordError(absl::InvalidArgumentError(
-        absl::StrCat("variable '", full_name, "' (asked for at ", at.line().ToString(), "): ", what)));
+    graph->RecordError(absl::InvalidArgumentError(absl::StrCat(
+        "variable '", full_name, "' (asked for at ", at.line().ToString(), "): ", what)));
     return Output();
   };
   if (at.scope().reuse()) {
-    if (known == graph->variables_by_name().end()) return fail("does not exist, and the scope reuses variables");
+    if (known == graph->variables_by_name().end())
+      return fail("does not exist, and the scope reuses variables");
     const Output variable = known->second;
-    if (!Shape::Compatible(variable.shape(), shape) || RemoveRef(variable.dtype()) != options.dtype) {
-      return fail(absl::StrCat("exists as ", DTypeName(RemoveRef(variable.dtype())), variable.shape().ToString(),
-                               ", asked for as ", DTypeName(options.dtype), shape.ToString()));
+    if (!Shape::Compatible(variable.shape(), shape) ||
+        RemoveRef(variable.dtype()) != options.dtype) {
+      return fail(absl::StrCat("exists as ", DTypeName(RemoveRef(variable.dtype())),
+                               variable.shape().ToString(), ", asked for as ",
+                               DTypeName(options.dtype), shape.ToString()));
     }
     return variable;
   }
@@ -112,26 +119,27 @@ Output GetVariable(const At& at, const std::string& name, const Shape& shape, co
     return fail(absl::StrCat("exists already, made by ", known->second.node()->Describe(),
                              "; use a scope with reuse to share it"));
   }
-  const Output variable =
-      MakeVariable(at, graph->UniqueName(full_name), shape, options.dtype, initializer, options.variable);
+  const Output variable = MakeVariable(at, graph->UniqueName(full_name), shape, options.dtype,
+                                       initializer, options.variable);
   if (variable.valid()) graph->variables_by_name()[full_name] = variable;
   return variable;
 }
 
-Output RandomUniformValues(const At& at, const Shape& shape, DType dtype, double minimum, double maximum,
-                           int64_t seed) {
+Output RandomUniformValues(const At& at, const Shape& shape, DType dtype, double minimum,
+                           double maximum, int64_t seed) {
   const Scope s = at.Inside().NameScope("random_uniform");
   const Output unit = RandomOp(s, "RandomUniform", shape, dtype, seed);
   return s(unit) * (maximum - minimum) + minimum;
 }
 
-Output RandomNormalValues(const At& at, const Shape& shape, DType dtype, double mean, double stddev, int64_t seed) {
+Output RandomNormalValues(const At& at, const Shape& shape, DType dtype, double mean, double stddev,
+                          int64_t seed) {
   const Scope s = at.Inside().NameScope("random_normal");
   return s(RandomOp(s, "RandomStandardNormal", shape, dtype, seed)) * stddev + mean;
 }
 
-Output TruncatedNormalValues(const At& at, const Shape& shape, DType dtype, double mean, double stddev,
-                             int64_t seed) {
+Output TruncatedNormalValues(const At& at, const Shape& shape, DType dtype, double mean,
+                             double stddev, int64_t seed) {
   const Scope s = at.Inside().NameScope("truncated_normal");
   return s(RandomOp(s, "TruncatedNormal", shape, dtype, seed)) * stddev + mean;
 }

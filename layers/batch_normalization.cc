@@ -18,11 +18,12 @@ struct Statistics {
   Output gamma, beta, moving_mean, moving_variance;
 };
 
-Normalized Normalize(const Scope& s, const Output& x, const Statistics& v, bool training, float epsilon) {
+Normalized Normalize(const Scope& s, const Output& x, const Statistics& v, bool training,
+                     float epsilon) {
   const Output empty = Const(At(s), Tensor::Of<float>({0}, {}));
-  const FusedBatchNormV3Outputs out =
-      FusedBatchNormV3(At(s), x, v.gamma, v.beta, training ? empty : v.moving_mean,
-                       training ? empty : v.moving_variance, {.epsilon = epsilon, .is_training = training});
+  const FusedBatchNormV3Outputs out = FusedBatchNormV3(
+      At(s), x, v.gamma, v.beta, training ? empty : v.moving_mean,
+      training ? empty : v.moving_variance, {.epsilon = epsilon, .is_training = training});
   return {out.y, out.batch_mean, out.batch_variance};
 }
 
@@ -41,16 +42,20 @@ Output BatchNormalization(const At& at, const Output& x, const BatchNormalizatio
   const int rank = x.shape().rank();
   if ((rank != 2 && rank != 4) || x.shape().dim(rank - 1) < 0) {
     return LayerError(at, "BatchNormalization",
-                      absl::StrCat("the input must have rank 2 or 4 and known channels, received ", x.shape().ToString()));
+                      absl::StrCat("the input must have rank 2 or 4 and known channels, received ",
+                                   x.shape().ToString()));
   }
   const Scope s = LayerScope(at, "batch_normalization");
   const int64_t channels = x.shape().dim(rank - 1);
   const VariableOptions trained = {.trainable = options.trainable};
   const VariableOptions moved = {.trainable = false};
-  const auto variable = [&](const char* name, const Initializer& initializer, const VariableOptions& kind) {
+  const auto variable = [&](const char* name, const Initializer& initializer,
+                            const VariableOptions& kind) {
     return GetVariable(At(s), name, {channels}, initializer, {.variable = kind});
   };
-  const auto constant = [&](float value) { return Const(At(s), Tensor::Filled<float>({channels}, value)); };
+  const auto constant = [&](float value) {
+    return Const(At(s), Tensor::Filled<float>({channels}, value));
+  };
   const Statistics v = {
       options.scale ? variable("gamma", initializers::Ones(), trained) : constant(1),
       options.center ? variable("beta", initializers::Zeros(), trained) : constant(0),
@@ -59,8 +64,8 @@ Output BatchNormalization(const At& at, const Output& x, const BatchNormalizatio
   };
 
   // One kernel for both ranks, hence one rule: a matrix is an image of one pixel.
-  const Output image = rank == 4 ? x
-                                 : Reshape(At(s), x, ConstInts(At(s), {-1, 1, 1, static_cast<int>(channels)}));
+  const Output image =
+      rank == 4 ? x : Reshape(At(s), x, ConstInts(At(s), {-1, 1, 1, static_cast<int>(channels)}));
   Normalized out;
   const bool* known = std::get_if<bool>(&options.training);
   if (known != nullptr) {
@@ -77,20 +82,25 @@ Output BatchNormalization(const At& at, const Output& x, const BatchNormalizatio
     if (merged.size() != 3) return Output();
     out = {merged[0], merged[1], merged[2]};
   }
-  const Output y = rank == 4 ? out.y : Reshape(At(s), out.y, ConstInts(At(s), {-1, static_cast<int>(channels)}));
+  const Output y =
+      rank == 4 ? out.y : Reshape(At(s), out.y, ConstInts(At(s), {-1, static_cast<int>(channels)}));
   if (known != nullptr && !*known) return y;
 
   // moving -= (moving - batch) * (1 - momentum); a decay of 0 leaves it as it is when not training.
   const float step = static_cast<float>(1 - options.momentum);
-  const auto decay = [&](float value) { return [value](const Scope& b) { return Const(At(b), value); }; };
-  const Output rate = known != nullptr ? Const(At(s.Named("decay")), step)
-                                       : Cond(At(s), std::get<Output>(options.training), decay(step), decay(0));
+  const auto decay = [&](float value) {
+    return [value](const Scope& b) { return Const(At(b), value); };
+  };
+  const Output rate = known != nullptr
+                          ? Const(At(s.Named("decay")), step)
+                          : Cond(At(s), std::get<Output>(options.training), decay(step), decay(0));
   const Output variance = options.moving_variance == MovingVariance::kUnbiased
                               ? out.variance
                               : Output(s(out.variance) * s(BiasedFactor(s, image)));
   const auto move = [&](const char* name, const Output& moving, const Output& batch) {
     const Scope inner = s.NameScope(name);
-    const Operation update = AssignSub(At(inner), moving, (inner(moving) - inner(batch)) * inner(rate));
+    const Operation update =
+        AssignSub(At(inner), moving, (inner(moving) - inner(batch)) * inner(rate));
     s.graph()->AddToCollection(kUpdateOps, update);
   };
   move("AssignMovingAvg", v.moving_mean, out.mean);

@@ -10,19 +10,21 @@
 
 namespace espalier::layers {
 
-// The name of the layer: the scope's, else a unique one after its kind. Variables stand under it, nodes too.
+// The name of the layer: the scope's, else a unique one after its kind. Variables stand under it,
+// nodes too.
 inline Scope LayerScope(const At& at, const std::string& kind) {
   const Scope inside = at.Inside();
   const std::string& wanted = at.scope().next_name();
   if (!wanted.empty()) return inside.WithVariableScope(wanted);
-  const std::string unique = at.scope().graph()->UniqueVariableScope(inside.variable_prefix() + kind);
+  const std::string unique =
+      at.scope().graph()->UniqueVariableScope(inside.variable_prefix() + kind);
   return inside.WithVariableScope(unique.substr(inside.variable_prefix().size()));
 }
 
 // Records an error that names the layer and its line.
 inline Output LayerError(const At& at, const char* layer, const std::string& what) {
-  at.scope().graph()->RecordError(
-      absl::InvalidArgumentError(absl::StrCat(layer, " (made at ", at.line().ToString(), "): ", what)));
+  at.scope().graph()->RecordError(absl::InvalidArgumentError(
+      absl::StrCat(layer, " (made at ", at.line().ToString(), "): ", what)));
   return Output();
 }
 

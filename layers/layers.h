@@ -1,13 +1,14 @@
-// Layers: functions that make variables and the nodes that use them, with tf.layers' defaults and names.
+// Layers: functions that make variables and the nodes that use them, with tf.layers' defaults and
+// names.
 //
-//   Output net = layers::Conv2D(s, x, 16, 3, {.padding = kSame, .use_bias = false});     // "conv2d/kernel"
-//   net = layers::BatchNormalization(s, net, {.training = is_training});                 // adds to UPDATE_OPS
-//   net = Relu(s, net);
-//   Output logits = layers::Dense(s, layers::Flatten(s, net), 10);                       // "dense/kernel", "dense/bias"
+//   Output net = layers::Conv2D(s, x, 16, 3, {.padding = kSame, .use_bias = false});     //
+//   "conv2d/kernel" net = layers::BatchNormalization(s, net, {.training = is_training}); // adds to
+//   UPDATE_OPS net = Relu(s, net); Output logits = layers::Dense(s, layers::Flatten(s, net), 10);
+//   // "dense/kernel", "dense/bias"
 //
-// A layer is called after its scope's name, else after its kind ("conv2d", "conv2d_1", …); its variables stand below
-// that. With Scope::WithReuse(true) and a name, a layer shares the variables of an earlier one. Errors go to
-// Graph::status(); nodes carry the caller's line.
+// A layer is called after its scope's name, else after its kind ("conv2d", "conv2d_1", …); its
+// variables stand below that. With Scope::WithReuse(true) and a name, a layer shares the variables
+// of an earlier one. Errors go to Graph::status(); nodes carry the caller's line.
 #ifndef ESPALIER_LAYERS_LAYERS_H_
 #define ESPALIER_LAYERS_LAYERS_H_
 
@@ -37,8 +38,10 @@ struct Conv2DOptions {
   Initializer bias_initializer = initializers::Zeros();
   bool trainable = true;
 };
-// x [batch, height, width, channels] (channels known) to [batch, height', width', filters]; a kernel of kernel_size².
-Output Conv2D(const At& at, const Output& x, int filters, int kernel_size, const Conv2DOptions& options = {});
+// x [batch, height, width, channels] (channels known) to [batch, height', width', filters]; a
+// kernel of kernel_size².
+Output Conv2D(const At& at, const Output& x, int filters, int kernel_size,
+              const Conv2DOptions& options = {});
 
 struct DenseOptions {
   bool use_bias = true;
@@ -65,22 +68,27 @@ struct BatchNormalizationOptions {
   float epsilon = 1e-3f;
   bool center = true;  // beta
   bool scale = true;   // gamma
-  // One rule whatever the rank of x and whatever kernel runs. (tf.layers: unbiased for images, biased for vectors.)
+  // One rule whatever the rank of x and whatever kernel runs. (tf.layers: unbiased for images,
+  // biased for vectors.)
   MovingVariance moving_variance = MovingVariance::kUnbiased;
   bool trainable = true;
 };
-// Normalises over all axes but the last. x [batch, …, channels], rank 2 or 4. In training by the batch's mean and
-// variance, else by the moving ones; the nodes that move those go into kUpdateOps and run only when asked for:
+// Normalises over all axes but the last. x [batch, …, channels], rank 2 or 4. In training by the
+// batch's mean and variance, else by the moving ones; the nodes that move those go into kUpdateOps
+// and run only when asked for:
 //   train = optimizer.Minimize(s.WithControlDependencies(graph.collection(kUpdateOps)), loss)
 // With training fed false, the update ops leave the moving statistics as they are.
-Output BatchNormalization(const At& at, const Output& x, const BatchNormalizationOptions& options = {});
+Output BatchNormalization(const At& at, const Output& x,
+                          const BatchNormalizationOptions& options = {});
 
 struct PoolingOptions {
   int strides = 0;  // 0: the pool size
   Padding padding = kValid;
 };
-Output MaxPooling2D(const At& at, const Output& x, int pool_size, const PoolingOptions& options = {});
-Output AveragePooling2D(const At& at, const Output& x, int pool_size, const PoolingOptions& options = {});
+Output MaxPooling2D(const At& at, const Output& x, int pool_size,
+                    const PoolingOptions& options = {});
+Output AveragePooling2D(const At& at, const Output& x, int pool_size,
+                        const PoolingOptions& options = {});
 
 // [batch, …] to [batch, product of the rest].
 Output Flatten(const At& at, const Output& x);
@@ -90,7 +98,8 @@ struct DropoutOptions {
   Training training = false;
   int64_t seed = -1;
 };
-// In training drops each element with probability `rate` and divides the others by 1 - rate; else the identity.
+// In training drops each element with probability `rate` and divides the others by 1 - rate; else
+// the identity.
 Output Dropout(const At& at, const Output& x, const DropoutOptions& options = {});
 
 }  // namespace layers

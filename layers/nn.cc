@@ -31,27 +31,35 @@ Output ConstInts(const At& at, const std::vector<int>& values) {
                                                std::vector<int32_t>(values.begin(), values.end())));
 }
 
-Output ReduceSum(const At& at, const Output& x, const ReduceOptions& options) { return Reduce(at, "Sum", x, options); }
+Output ReduceSum(const At& at, const Output& x, const ReduceOptions& options) {
+  return Reduce(at, "Sum", x, options);
+}
 Output ReduceMean(const At& at, const Output& x, const ReduceOptions& options) {
   return Reduce(at, "Mean", x, options);
 }
-Output ReduceMax(const At& at, const Output& x, const ReduceOptions& options) { return Reduce(at, "Max", x, options); }
+Output ReduceMax(const At& at, const Output& x, const ReduceOptions& options) {
+  return Reduce(at, "Max", x, options);
+}
 
 MomentsResult Moments(const At& at, const Output& x, const std::vector<int>& axes, bool keep_dims) {
-  const Scope s = at.Inside().NameScope(at.scope().next_name().empty() ? "moments" : at.scope().next_name());
+  const Scope s =
+      at.Inside().NameScope(at.scope().next_name().empty() ? "moments" : at.scope().next_name());
   const Output mean = ReduceMean(At(s.Named("mean")), x, {.axes = axes, .keep_dims = true});
   // The gradient by the mean is zero in theory: Σ (x - mean) = 0. Stopping it saves its nodes.
   const Output fixed_mean = StopGradient(At(s), mean);
   const Output squares = SquaredDifference(At(s), x, fixed_mean);
-  const Output variance = ReduceMean(At(s.Named("variance")), squares, {.axes = axes, .keep_dims = true});
+  const Output variance =
+      ReduceMean(At(s.Named("variance")), squares, {.axes = axes, .keep_dims = true});
   if (keep_dims) return {mean, variance};
   const std::vector<int64_t> drop(axes.begin(), axes.end());
-  return {Squeeze(At(s), mean, {.squeeze_dims = drop}), Squeeze(At(s), variance, {.squeeze_dims = drop})};
+  return {Squeeze(At(s), mean, {.squeeze_dims = drop}),
+          Squeeze(At(s), variance, {.squeeze_dims = drop})};
 }
 
 Output BatchNormalization(const At& at, const Output& x, const Output& mean, const Output& variance,
                           const Output& beta, const Output& gamma, float epsilon) {
-  const Scope s = at.Inside().NameScope(at.scope().next_name().empty() ? "batchnorm" : at.scope().next_name());
+  const Scope s =
+      at.Inside().NameScope(at.scope().next_name().empty() ? "batchnorm" : at.scope().next_name());
   const Output scale = s(Rsqrt(At(s), s(variance) + epsilon)) * s(gamma);
   const Output offset = s(beta) - s(mean) * s(scale);
   return s(x) * s(scale) + s(offset);

@@ -17,7 +17,8 @@ Output MaxPooling2D(const At& at, const Output& x, int pool_size, const PoolingO
   return MaxPool(At(s), x, Window(pool_size), Window(strides), PaddingName(options.padding));
 }
 
-Output AveragePooling2D(const At& at, const Output& x, int pool_size, const PoolingOptions& options) {
+Output AveragePooling2D(const At& at, const Output& x, int pool_size,
+                        const PoolingOptions& options) {
   const Scope s = LayerScope(at, "average_pooling2d");
   const int strides = options.strides == 0 ? pool_size : options.strides;
   return AvgPool(At(s), x, Window(pool_size), Window(strides), PaddingName(options.padding));

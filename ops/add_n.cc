@@ -13,7 +13,8 @@ absl::Status Sum(KernelContext& context) {
   const Shape& shape = context.input(0).shape();
   for (int k = 1; k < context.num_inputs(); ++k) {
     if (!(context.input(k).shape() == shape)) {
-      return absl::InvalidArgumentError("inputs must have the same shape, received " + shape.ToString() + " and " +
+      return absl::InvalidArgumentError("inputs must have the same shape, received " +
+                                        shape.ToString() + " and " +
                                         context.input(k).shape().ToString());
     }
   }
@@ -62,7 +63,8 @@ void RegisterAddN(OpRegistry& registry) {
                             []<typename T>() -> KernelFunction { return Sum<T>; });
       })
       .Gradient(AddNGradient)
-      .Example({.name = "three", .inputs = {F({2}, {1, 2}), F({2}, {3, 4}), F({2}, {5, 6})},
+      .Example({.name = "three",
+                .inputs = {F({2}, {1, 2}), F({2}, {3, 4}), F({2}, {5, 6})},
                 .expected = {F({2}, {9, 12})}})
       .Example({.name = "one", .inputs = {F({}, {1.5f})}, .expected = {F({}, {1.5f})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), F({0}, {})}, .expected = {F({0}, {})}});

@@ -28,21 +28,24 @@ absl::Status ArgExtremum(KernelContext& context) {
   }
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<Index>, shape));
   if (size == 0 && y.num_elements() > 0) {
-    return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " of ", x.shape().ToString(), " is empty"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("axis ", axis, " of ", x.shape().ToString(), " is empty"));
   }
   const T* in = x.data<T>();
   Index* out = y.mutable_data<Index>();
-  context.ParallelFor(y.num_elements(), std::max<int64_t>(1, kElementwiseBlock / std::max<int64_t>(size, 1)),
-                      [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* from = in + i / inner * size * inner + i % inner;
-      int64_t best = 0;
-      for (int64_t k = 1; k < size; ++k) {
-        if (kMax ? from[k * inner] > from[best * inner] : from[k * inner] < from[best * inner]) best = k;
-      }
-      out[i] = static_cast<Index>(best);
-    }
-  });
+  context.ParallelFor(
+      y.num_elements(), std::max<int64_t>(1, kElementwiseBlock / std::max<int64_t>(size, 1)),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const T* from = in + i / inner * size * inner + i % inner;
+          int64_t best = 0;
+          for (int64_t k = 1; k < size; ++k) {
+            if (kMax ? from[k * inner] > from[best * inner] : from[k * inner] < from[best * inner])
+              best = k;
+          }
+          out[i] = static_cast<Index>(best);
+        }
+      });
   context.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -50,16 +53,18 @@ absl::Status ArgExtremum(KernelContext& context) {
 template <bool kMax>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   const bool wide = node.attr<DType>("output_type") == kInt64;
-  return DispatchType(ComparableTypes(), RemoveRef(node.input(0).dtype()), [wide]<typename T>() -> KernelFunction {
-    if (wide) return ArgExtremum<T, int64_t, kMax>;
-    return ArgExtremum<T, int32_t, kMax>;
-  });
+  return DispatchType(ComparableTypes(), RemoveRef(node.input(0).dtype()),
+                      [wide]<typename T>() -> KernelFunction {
+                        if (wide) return ArgExtremum<T, int64_t, kMax>;
+                        return ArgExtremum<T, int32_t, kMax>;
+                      });
 }
 
 absl::Status ArgShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(1, 0));
   if (!c.input(0).has_rank()) return absl::OkStatus();
-  if (c.input(0).rank() == 0) return absl::InvalidArgumentError("the input must have rank 1 or more, received a scalar");
+  if (c.input(0).rank() == 0)
+    return absl::InvalidArgumentError("the input must have rank 1 or more, received a scalar");
   const auto axis = c.constant_ints(1);
   if (!axis) {
     c.set_output(0, Shape::UnknownOfRank(c.input(0).rank() - 1));
@@ -87,10 +92,14 @@ void Add(OpRegistry& registry, const char* name, const char* doc) {
       .Shape(ArgShape)
       .Kernel(Make<kMax>)
       .NotDifferentiable("its output is an index")
-      .Example({.name = "rows", .inputs = {F({2, 3}, {1, 3, 3, 9, 2, 1}), I({}, {1})},
-                .expected = {L({2}, {kMax ? 1 : 0, kMax ? 0 : 2})}, .constant_inputs = {1}})
-      .Example({.name = "columns", .inputs = {I({2, 2}, {1, 5, 3, 2}), I({}, {-2})},
-                .attrs = {{"output_type", kInt32}}, .expected = {I({2}, {kMax ? 1 : 0, kMax ? 0 : 1})}})
+      .Example({.name = "rows",
+                .inputs = {F({2, 3}, {1, 3, 3, 9, 2, 1}), I({}, {1})},
+                .expected = {L({2}, {kMax ? 1 : 0, kMax ? 0 : 2})},
+                .constant_inputs = {1}})
+      .Example({.name = "columns",
+                .inputs = {I({2, 2}, {1, 5, 3, 2}), I({}, {-2})},
+                .attrs = {{"output_type", kInt32}},
+                .expected = {I({2}, {kMax ? 1 : 0, kMax ? 0 : 1})}})
       .Example({.name = "empty", .inputs = {F({0, 2}, {}), I({}, {1})}, .expected = {L({0}, {})}});
 }
 

@@ -2,7 +2,8 @@
 //
 //   return DispatchStorage(dtype, []<typename S>() -> KernelFunction { return Transpose<S>; });
 //
-// S stands for every type of its size, so six instantiations serve all dtypes; data is reached with Storage<S>(tensor).
+// S stands for every type of its size, so six instantiations serve all dtypes; data is reached with
+// Storage<S>(tensor).
 #ifndef ESPALIER_OPS_ARRAY_COPY_H_
 #define ESPALIER_OPS_ARRAY_COPY_H_
 
@@ -51,10 +52,11 @@ inline std::vector<int64_t> StridesOf(const Shape& shape) {
   return strides;
 }
 
-// Visits every index of `shape` in row-major order: body(linear index, sum of index[d] * strides[d]).
+// Visits every index of `shape` in row-major order: body(linear index, sum of index[d] *
+// strides[d]).
 template <typename Body>
-void ForEachStrided(const KernelContext& context, const Shape& shape, const std::vector<int64_t>& strides,
-                    Body&& body) {
+void ForEachStrided(const KernelContext& context, const Shape& shape,
+                    const std::vector<int64_t>& strides, Body&& body) {
   const int64_t total = shape.num_elements();
   const int rank = shape.rank();
   context.ParallelFor(total, kElementwiseBlock, [&](int64_t begin, int64_t end) {

@@ -20,8 +20,9 @@ absl::Status AddBias(KernelContext& context, bool nchw) {
   const Tensor& x = context.input(0);
   const Tensor& bias = context.input(1);
   if (x.rank() < 2 || bias.rank() != 1 || bias.dim(0) != x.dim(ChannelAxis(nchw, x.rank()))) {
-    return absl::InvalidArgumentError(absl::StrCat("the bias must be a vector as long as the channels of value ",
-                                                   x.shape().ToString(), ", received ", bias.shape().ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the bias must be a vector as long as the channels of value ",
+                     x.shape().ToString(), ", received ", bias.shape().ToString()));
   }
   Shape spread = bias.shape();
   for (int i = ChannelAxis(nchw, x.rank()) + 1; i < x.rank(); ++i) spread.push_back(1);
@@ -55,9 +56,12 @@ absl::Status SumBias(KernelContext& context, bool nchw) {
 template <bool kGrad>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   const bool nchw = node.attr<std::string>("data_format") == "NCHW";
-  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()), [nchw]<typename T>() -> KernelFunction {
-    return [nchw](KernelContext& context) { return kGrad ? SumBias<T>(context, nchw) : AddBias<T>(context, nchw); };
-  });
+  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
+                      [nchw]<typename T>() -> KernelFunction {
+                        return [nchw](KernelContext& context) {
+                          return kGrad ? SumBias<T>(context, nchw) : AddBias<T>(context, nchw);
+                        };
+                      });
 }
 
 absl::Status BiasAddShape(InferenceContext& c) {
@@ -69,8 +73,9 @@ absl::Status BiasAddShape(InferenceContext& c) {
     const int axis = ChannelAxis(nchw, shape.rank());
     const int64_t bias = c.dim(1, 0);
     if (shape.dim(axis) >= 0 && bias >= 0 && shape.dim(axis) != bias) {
-      return absl::InvalidArgumentError(absl::StrCat("the bias must be as long as the channels of value ",
-                                                     shape.ToString(), ", received ", c.input(1).ToString()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the bias must be as long as the channels of value ", shape.ToString(),
+                       ", received ", c.input(1).ToString()));
     }
     if (shape.dim(axis) < 0) shape.set_dim(axis, bias);
   }
@@ -81,11 +86,14 @@ absl::Status BiasAddShape(InferenceContext& c) {
 absl::Status BiasAddGradShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRankAtLeast(0, 2));
   const bool nchw = c.node().attr<std::string>("data_format") == "NCHW";
-  c.set_output(0, {c.input(0).has_rank() ? c.input(0).dim(ChannelAxis(nchw, c.input(0).rank())) : -1});
+  c.set_output(0,
+               {c.input(0).has_rank() ? c.input(0).dim(ChannelAxis(nchw, c.input(0).rank())) : -1});
   return absl::OkStatus();
 }
 
-AttrMap Format(const Node& node) { return {{"data_format", node.attr<std::string>("data_format")}}; }
+AttrMap Format(const Node& node) {
+  return {{"data_format", node.attr<std::string>("data_format")}};
+}
 
 std::vector<Output> BiasAddGradient(const GradientContext& g) {
   return {g.dy(), g.Op("BiasAddGrad", {g.dy()}, Format(g.node()))};
@@ -108,11 +116,16 @@ void RegisterBiasAdd(OpRegistry& registry) {
       .Shape(BiasAddShape)
       .Kernel(Make<false>)
       .Gradient(BiasAddGradient)
-      .Example({.name = "matrix", .inputs = {F({2, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},
+      .Example({.name = "matrix",
+                .inputs = {F({2, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},
                 .expected = {F({2, 2}, {11, 22, 13, 24})}})
-      .Example({.name = "NCHW", .inputs = {F({1, 2, 1, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},
-                .attrs = {{"data_format", "NCHW"}}, .expected = {F({1, 2, 1, 2}, {11, 12, 23, 24})}})
-      .Example({.name = "empty", .inputs = {F({0, 2}, {}), F({2}, {10, 20})}, .expected = {F({0, 2}, {})}});
+      .Example({.name = "NCHW",
+                .inputs = {F({1, 2, 1, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},
+                .attrs = {{"data_format", "NCHW"}},
+                .expected = {F({1, 2, 1, 2}, {11, 12, 23, 24})}})
+      .Example({.name = "empty",
+                .inputs = {F({0, 2}, {}), F({2}, {10, 20})},
+                .expected = {F({0, 2}, {})}});
   registry.Add("BiasAddGrad")
       .Doc("The sum over all but the channels.")
       .In("out_backprop", "T")
@@ -122,9 +135,12 @@ void RegisterBiasAdd(OpRegistry& registry) {
       .Shape(BiasAddGradShape)
       .Kernel(Make<true>)
       .Gradient(BiasAddGradGradient)
-      .Example({.name = "matrix", .inputs = {F({2, 2}, {1, 2, 3, 4})}, .expected = {F({2}, {4, 6})}})
-      .Example({.name = "NCHW", .inputs = {F({2, 2, 1, 2}, {1, 2, 3, 4, 5, 6, 7, 8})},
-                .attrs = {{"data_format", "NCHW"}}, .expected = {F({2}, {14, 22})}})
+      .Example(
+          {.name = "matrix", .inputs = {F({2, 2}, {1, 2, 3, 4})}, .expected = {F({2}, {4, 6})}})
+      .Example({.name = "NCHW",
+                .inputs = {F({2, 2, 1, 2}, {1, 2, 3, 4, 5, 6, 7, 8})},
+                .attrs = {{"data_format", "NCHW"}},
+                .expected = {F({2}, {14, 22})}})
       .Example({.name = "empty", .inputs = {F({0, 2}, {})}, .expected = {F({2}, {0, 0})}});
 }
 

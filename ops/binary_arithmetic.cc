@@ -1,4 +1,5 @@
-// Elementwise arithmetic of two inputs with broadcasting: AddV2, Sub, Mul, … Tested by the registry test.
+// Elementwise arithmetic of two inputs with broadcasting: AddV2, Sub, Mul, … Tested by the registry
+// test.
 #include <cmath>
 
 #include "espalier/graph/gradients.h"
@@ -40,7 +41,9 @@ Output Reduced(const GradientContext& g, const Output& gradient, int input) {
   return SumToShapeOf(g, gradient, g.x(input), g.x(1 - input));
 }
 
-std::vector<Output> AddGradient(const GradientContext& g) { return {Reduced(g, g.dy(), 0), Reduced(g, g.dy(), 1)}; }
+std::vector<Output> AddGradient(const GradientContext& g) {
+  return {Reduced(g, g.dy(), 0), Reduced(g, g.dy(), 1)};
+}
 std::vector<Output> SubGradient(const GradientContext& g) {
   return {Reduced(g, g.dy(), 0), Reduced(g, -g(g.dy()), 1)};
 }
@@ -86,7 +89,8 @@ void RegisterBinaryArithmetic(OpRegistry& registry) {
   const OpTraits commutative = {.elementwise = true, .commutative = true};
   const OpTraits elementwise = {.elementwise = true};
   const auto sum = [](double x, double y) { return x + y; };
-  Add<Plus>(registry, "AddV2", "x + y with broadcasting; integers wrap around.", AddGradient, sum).Traits(commutative);
+  Add<Plus>(registry, "AddV2", "x + y with broadcasting; integers wrap around.", AddGradient, sum)
+      .Traits(commutative);
   Add<Plus>(registry, "Add", "x + y with broadcasting: the older form of AddV2.", AddGradient, sum)
       .Traits(commutative);
   Add<Minus>(registry, "Sub", "x - y with broadcasting; integers wrap around.", SubGradient,
@@ -95,13 +99,14 @@ void RegisterBinaryArithmetic(OpRegistry& registry) {
   Add<Times>(registry, "Mul", "x * y with broadcasting; integers wrap around.", MulGradient,
              [](double x, double y) { return x * y; })
       .Traits(commutative);
-  Add<Larger>(registry, "Maximum", "The larger of x and y with broadcasting; NaN wins.", ChoiceGradient<0>,
-              [](double x, double y) { return std::max(x, y); })
+  Add<Larger>(registry, "Maximum", "The larger of x and y with broadcasting; NaN wins.",
+              ChoiceGradient<0>, [](double x, double y) { return std::max(x, y); })
       .Traits(commutative);
-  Add<Smaller>(registry, "Minimum", "The smaller of x and y with broadcasting; NaN wins.", ChoiceGradient<1>,
-               [](double x, double y) { return std::min(x, y); })
+  Add<Smaller>(registry, "Minimum", "The smaller of x and y with broadcasting; NaN wins.",
+               ChoiceGradient<1>, [](double x, double y) { return std::min(x, y); })
       .Traits(commutative);
-  Add<DifferenceSquared>(registry, "SquaredDifference", "(x - y)^2 with broadcasting.", SquaredDifferenceGradient,
+  Add<DifferenceSquared>(registry, "SquaredDifference", "(x - y)^2 with broadcasting.",
+                         SquaredDifferenceGradient,
                          [](double x, double y) { return (x - y) * (x - y); })
       .Traits(commutative);
   registry.Add("RealDiv")

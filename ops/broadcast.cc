@@ -13,7 +13,8 @@ struct First {
   auto operator()(auto x, auto) const { return x; }
 };
 
-// Broadcasts as the first operand of a binary op whose second has the target's shape and is never read.
+// Broadcasts as the first operand of a binary op whose second has the target's shape and is never
+// read.
 template <typename T>
 absl::Status Broadcast(KernelContext& context) {
   const Tensor& x = context.input(0);
@@ -48,9 +49,11 @@ absl::Status BroadcastToShape(InferenceContext& c) {
 
 std::vector<Output> BroadcastToGradient(const GradientContext& g) {
   const Output shape = g.Op("Shape", {g.x(0)});
-  const Node* axes = g.OpNode("BroadcastGradientArgs", {shape, g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}})});
+  const Node* axes =
+      g.OpNode("BroadcastGradientArgs", {shape, g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}})});
   if (axes == nullptr) return {};
-  return {g.Op("Reshape", {g.Op("Sum", {g.dy(), axes->output(0)}, {{"keep_dims", false}}), shape}), Output()};
+  return {g.Op("Reshape", {g.Op("Sum", {g.dy(), axes->output(0)}, {{"keep_dims", false}}), shape}),
+          Output()};
 }
 
 absl::StatusOr<KernelFunction> MakeBroadcastGradientArgs(const Node&) {
@@ -72,7 +75,8 @@ absl::StatusOr<KernelFunction> MakeBroadcastGradientArgs(const Node&) {
       if (type == kInt64) {
         context.set_output(side, Tensor::FromVector<int64_t>(shape, axes));
       } else {
-        context.set_output(side, Tensor::FromVector<int32_t>(shape, std::vector<int32_t>(axes.begin(), axes.end())));
+        context.set_output(side, Tensor::FromVector<int32_t>(
+                                     shape, std::vector<int32_t>(axes.begin(), axes.end())));
       }
     }
     return absl::OkStatus();
@@ -84,8 +88,8 @@ absl::Status TileTensor(KernelContext& context) {
   const Tensor& x = context.input(0);
   ASSIGN_OR_RETURN(std::vector<int64_t> multiples, IntegerVector(context.input(1), "multiples"));
   if (static_cast<int>(multiples.size()) != x.rank()) {
-    return absl::InvalidArgumentError(absl::StrCat("multiples must have ", x.rank(), " entries, received ",
-                                                   multiples.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("multiples must have ", x.rank(), " entries, received ", multiples.size()));
   }
   Shape shape;
   for (int i = 0; i < x.rank(); ++i) {
@@ -120,8 +124,8 @@ absl::Status TileShape(InferenceContext& c) {
   Shape shape = Shape::UnknownOfRank(input.rank());
   if (multiples) {
     if (static_cast<int>(multiples->size()) != input.rank()) {
-      return absl::InvalidArgumentError(absl::StrCat("multiples must have ", input.rank(), " entries, received ",
-                                                     multiples->size()));
+      return absl::InvalidArgumentError(absl::StrCat("multiples must have ", input.rank(),
+                                                     " entries, received ", multiples->size()));
     }
     for (int i = 0; i < input.rank(); ++i) {
       if (input.dim(i) < 0) continue;
@@ -138,10 +142,12 @@ std::vector<Output> TileGradient(const GradientContext& g) {
   const Output shape = g.Op("Shape", {g.x(0)});
   const int rank = g.x(0).shape().rank();
   if (rank < 0) {
-    g.scope().graph()->RecordError(absl::UnimplementedError(g.node().Describe() + ": the gradient needs a known rank"));
+    g.scope().graph()->RecordError(
+        absl::UnimplementedError(g.node().Describe() + ": the gradient needs a known rank"));
     return {};
   }
-  const Output pairs = g.Op("Pack", {g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}}), shape}, {{"axis", 1}});
+  const Output pairs =
+      g.Op("Pack", {g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}}), shape}, {{"axis", 1}});
   std::vector<int32_t> axes;
   for (int i = 0; i < rank; ++i) axes.push_back(2 * i);
   const Output split = g.Op("Reshape", {g.dy(), g.Op("Reshape", {pairs, g.Int32s({-1})})});
@@ -161,11 +167,16 @@ void RegisterBroadcast(OpRegistry& registry) {
       .Shape(BroadcastToShape)
       .Kernel(MakeBroadcastTo)
       .Gradient(BroadcastToGradient)
-      .Example({.name = "rows", .inputs = {F({2}, {1, 2}), I({2}, {2, 2})}, .expected = {F({2, 2}, {1, 2, 1, 2})},
+      .Example({.name = "rows",
+                .inputs = {F({2}, {1, 2}), I({2}, {2, 2})},
+                .expected = {F({2, 2}, {1, 2, 1, 2})},
                 .constant_inputs = {1}})
-      .Example({.name = "column", .inputs = {F({2, 1}, {1, 2}), L({2}, {2, 3})},
+      .Example({.name = "column",
+                .inputs = {F({2, 1}, {1, 2}), L({2}, {2, 3})},
                 .expected = {F({2, 3}, {1, 1, 1, 2, 2, 2})}})
-      .Example({.name = "empty", .inputs = {F({1}, {1}), I({2}, {0, 3})}, .expected = {F({0, 3}, {})},
+      .Example({.name = "empty",
+                .inputs = {F({1}, {1}), I({2}, {0, 3})},
+                .expected = {F({0, 3}, {})},
                 .check_gradient = false});
   registry.Add("BroadcastGradientArgs")
       .Doc("The axes over which the gradient of a broadcasting op is summed, for either side.")
@@ -181,9 +192,15 @@ void RegisterBroadcast(OpRegistry& registry) {
       })
       .Kernel(MakeBroadcastGradientArgs)
       .NotDifferentiable("it works on shapes")
-      .Example({.name = "row", .inputs = {I({2}, {2, 3}), I({1}, {3})}, .expected = {I({0}, {}), I({1}, {0})}})
-      .Example({.name = "both", .inputs = {L({2}, {2, 1}), L({2}, {1, 3})}, .expected = {L({1}, {1}), L({1}, {0})}})
-      .Example({.name = "scalars", .inputs = {I({0}, {}), I({0}, {})}, .expected = {I({0}, {}), I({0}, {})}});
+      .Example({.name = "row",
+                .inputs = {I({2}, {2, 3}), I({1}, {3})},
+                .expected = {I({0}, {}), I({1}, {0})}})
+      .Example({.name = "both",
+                .inputs = {L({2}, {2, 1}), L({2}, {1, 3})},
+                .expected = {L({1}, {1}), L({1}, {0})}})
+      .Example({.name = "scalars",
+                .inputs = {I({0}, {}), I({0}, {})},
+                .expected = {I({0}, {}), I({0}, {})}});
   registry.Add("Tile")
       .Doc("The input repeated along each dimension.")
       .In("input", "T")
@@ -197,10 +214,15 @@ void RegisterBroadcast(OpRegistry& registry) {
                             []<typename T>() -> KernelFunction { return TileTensor<T>; });
       })
       .Gradient(TileGradient)
-      .Example({.name = "matrix", .inputs = {F({1, 2}, {1, 2}), I({2}, {2, 2})},
-                .expected = {F({2, 4}, {1, 2, 1, 2, 1, 2, 1, 2})}, .constant_inputs = {1}})
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), L({1}, {2})}, .expected = {F({4}, {1, 2, 1, 2})}})
-      .Example({.name = "empty", .inputs = {F({2}, {1, 2}), I({1}, {0})}, .expected = {F({0}, {})}});
+      .Example({.name = "matrix",
+                .inputs = {F({1, 2}, {1, 2}), I({2}, {2, 2})},
+                .expected = {F({2, 4}, {1, 2, 1, 2, 1, 2, 1, 2})},
+                .constant_inputs = {1}})
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), L({1}, {2})},
+                .expected = {F({4}, {1, 2, 1, 2})}})
+      .Example(
+          {.name = "empty", .inputs = {F({2}, {1, 2}), I({1}, {0})}, .expected = {F({0}, {})}});
 }
 
 }  // namespace espalier

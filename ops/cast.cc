@@ -11,11 +11,13 @@
 namespace espalier {
 namespace {
 
-// Floating to integer: towards zero. What does not fit gives the smallest value of a 32- or 64-bit integer, as x86's own
-// conversion does, and wraps through int32 for smaller types; a C++ cast would be undefined there.
+// Floating to integer: towards zero. What does not fit gives the smallest value of a 32- or 64-bit
+// integer, as x86's own conversion does, and wraps through int32 for smaller types; a C++ cast
+// would be undefined there.
 template <typename To, typename From>
 To CastFloatToInteger(From value) {
-  using Wide = std::conditional_t<(sizeof(To) > 4), int64_t, std::conditional_t<(sizeof(To) == 4), To, int32_t>>;
+  using Wide = std::conditional_t<(sizeof(To) > 4), int64_t,
+                                  std::conditional_t<(sizeof(To) == 4), To, int32_t>>;
   using Signed = std::make_signed_t<Wide>;
   constexpr double kLow = static_cast<double>(std::numeric_limits<Signed>::min());
   const auto x = static_cast<double>(value);
@@ -54,9 +56,11 @@ absl::Status CastTensor(KernelContext& context) {
 
 absl::StatusOr<KernelFunction> MakeCast(const Node& node) {
   const DType to = node.attr<DType>("DstT");
-  return DispatchType(PlainTypes(), RemoveRef(node.input(0).dtype()), [to]<typename From>() -> KernelFunction {
-    return DispatchType(PlainTypes(), to, []<typename To>() -> KernelFunction { return CastTensor<From, To>; });
-  });
+  return DispatchType(
+      PlainTypes(), RemoveRef(node.input(0).dtype()), [to]<typename From>() -> KernelFunction {
+        return DispatchType(PlainTypes(), to,
+                            []<typename To>() -> KernelFunction { return CastTensor<From, To>; });
+      });
 }
 
 std::vector<Output> CastGradient(const GradientContext& g) {
@@ -69,8 +73,10 @@ std::vector<Output> CastGradient(const GradientContext& g) {
 
 void RegisterCast(OpRegistry& registry) {
   registry.Add("Cast")
-      .Doc("Converts to DstT. Floating to integer rounds towards zero; NaN and what does not fit give the smallest "
-           "integer (through int32 for types of 8 and 16 bits).")
+      .Doc(
+          "Converts to DstT. Floating to integer rounds towards zero; NaN and what does not fit "
+          "give the smallest "
+          "integer (through int32 for types of 8 and 16 bits).")
       .In("x", "SrcT")
       .Out("y", "DstT")
       .TypeAttr("SrcT")
@@ -78,14 +84,21 @@ void RegisterCast(OpRegistry& registry) {
       .Attr("Truncate", false)
       .Traits({.elementwise = true})
       .Shape(UnchangedShape)
-      .PartialValue([](const Node& node, int depth) { return PartialIntegers(node.input(0), depth); })
+      .PartialValue(
+          [](const Node& node, int depth) { return PartialIntegers(node.input(0), depth); })
       .Kernel(MakeCast)
       .Gradient(CastGradient)
-      .Example({.name = "to int", .inputs = {F({4}, {-1.7f, 1.7f, 3e9f, 0})}, .attrs = {{"DstT", kInt32}},
+      .Example({.name = "to int",
+                .inputs = {F({4}, {-1.7f, 1.7f, 3e9f, 0})},
+                .attrs = {{"DstT", kInt32}},
                 .expected = {I({4}, {-1, 1, -2147483647 - 1, 0})}})
-      .Example({.name = "from bool", .inputs = {B({2}, {true, false})}, .attrs = {{"DstT", kFloat}},
+      .Example({.name = "from bool",
+                .inputs = {B({2}, {true, false})},
+                .attrs = {{"DstT", kFloat}},
                 .expected = {F({2}, {1, 0})}})
-      .Example({.name = "to double and empty", .inputs = {F({0, 2}, {})}, .attrs = {{"DstT", kDouble}},
+      .Example({.name = "to double and empty",
+                .inputs = {F({0, 2}, {})},
+                .attrs = {{"DstT", kDouble}},
                 .expected = {Tensor::Of<double>({0, 2}, {})}});
 }
 

@@ -40,9 +40,11 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc, bool comm
       .Shape(BroadcastShape)
       .Kernel(BinaryKernel<Functor>(ComparableTypes()))
       .NotDifferentiable("its output is bool")
-      .Example({.name = "vector", .inputs = {F({3}, {1, 2, 3}), F({3}, {2, 2, 2})},
+      .Example({.name = "vector",
+                .inputs = {F({3}, {1, 2, 3}), F({3}, {2, 2, 2})},
                 .expected = {B({3}, {is(1, 2), is(2, 2), is(3, 2)})}})
-      .Example({.name = "broadcast", .inputs = {I({2, 1}, {1, 2}), I({2}, {1, 2})},
+      .Example({.name = "broadcast",
+                .inputs = {I({2, 1}, {1, 2}), I({2}, {1, 2})},
                 .expected = {B({2, 2}, {is(1, 1), is(1, 2), is(2, 1), is(2, 2)})}})
       .Example({.name = "empty", .inputs = {L({0}, {}), L({1}, {3})}, .expected = {B({0}, {})}});
 }
@@ -54,7 +56,8 @@ KernelFactory EqualityKernel(bool on_mismatch) {
     ASSIGN_OR_RETURN(KernelFunction compare, BinaryKernel<Functor>(ComparableTypes())(node));
     if (compare == nullptr || node.attr<bool>("incompatible_shape_error")) return compare;
     return KernelFunction([compare, on_mismatch](KernelContext& context) -> absl::Status {
-      if (Shape::Broadcast(context.input(0).shape(), context.input(1).shape()).ok()) return compare(context);
+      if (Shape::Broadcast(context.input(0).shape(), context.input(1).shape()).ok())
+        return compare(context);
       context.set_output(0, Tensor(on_mismatch));
       return absl::OkStatus();
     });

@@ -11,7 +11,8 @@ namespace {
 
 // Copies inputs 0 … count - 1 side by side: `outer` times, a run of each input's own length.
 template <typename S>
-void CopyRuns(KernelContext& context, int count, int64_t outer, const std::vector<int64_t>& runs, Tensor& y) {
+void CopyRuns(KernelContext& context, int count, int64_t outer, const std::vector<int64_t>& runs,
+              Tensor& y) {
   int64_t row = 0;
   for (int64_t run : runs) row += run;
   S* out = MutableStorage<S>(y);
@@ -26,7 +27,8 @@ void CopyRuns(KernelContext& context, int count, int64_t outer, const std::vecto
 template <typename S>
 absl::Status Concat(KernelContext& context) {
   const int count = context.num_inputs() - 1;
-  ASSIGN_OR_RETURN(std::vector<int64_t> axis_value, IntegerVector(context.input(count), "the axis"));
+  ASSIGN_OR_RETURN(std::vector<int64_t> axis_value,
+                   IntegerVector(context.input(count), "the axis"));
   if (axis_value.size() != 1) return absl::InvalidArgumentError("the axis must be a scalar");
   const Shape& first = context.input(0).shape();
   ASSIGN_OR_RETURN(int64_t axis, NormalizeAxis(axis_value[0], first.rank()));
@@ -38,12 +40,15 @@ absl::Status Concat(KernelContext& context) {
   for (int k = 0; k < count; ++k) {
     const Shape& part = context.input(k).shape();
     Shape expected = first;
-    if (part.rank() == first.rank()) expected.set_dim(static_cast<int>(axis), part.dim(static_cast<int>(axis)));
+    if (part.rank() == first.rank())
+      expected.set_dim(static_cast<int>(axis), part.dim(static_cast<int>(axis)));
     if (!(part == expected)) {
-      return absl::InvalidArgumentError(absl::StrCat("inputs must agree but in dimension ", axis, ", received ",
-                                                     first.ToString(), " and ", part.ToString()));
+      return absl::InvalidArgumentError(absl::StrCat("inputs must agree but in dimension ", axis,
+                                                     ", received ", first.ToString(), " and ",
+                                                     part.ToString()));
     }
-    shape.set_dim(static_cast<int>(axis), shape.dim(static_cast<int>(axis)) + part.dim(static_cast<int>(axis)));
+    shape.set_dim(static_cast<int>(axis),
+                  shape.dim(static_cast<int>(axis)) + part.dim(static_cast<int>(axis)));
     runs.push_back(outer == 0 ? 0 : part.num_elements() / outer);
   }
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(context.input(0).dtype(), shape));
@@ -60,8 +65,9 @@ absl::Status ConcatShape(InferenceContext& c) {
   for (int k = 0; k < count; ++k) {
     if (!c.input(k).has_rank()) continue;
     if (known.has_rank() && known.rank() != c.input(k).rank()) {
-      return absl::InvalidArgumentError(absl::StrCat("inputs must have the same rank, received ", known.ToString(),
-                                                     " and ", c.input(k).ToString()));
+      return absl::InvalidArgumentError(absl::StrCat("inputs must have the same rank, received ",
+                                                     known.ToString(), " and ",
+                                                     c.input(k).ToString()));
     }
     known = c.input(k);
   }
@@ -106,7 +112,8 @@ std::vector<Output> ConcatGradient(const GradientContext& g) {
   if (count == 1) return {g.dy()};
   const Output axis = g.Op("Cast", {g.x(count)}, {{"DstT", kInt32}});
   const Output rank = g.Op("Rank", {g.x(0)});
-  const Output normal = g.Op("SelectV2", {g.Op("Less", {axis, g.Scalar(axis, 0)}), g(axis) + g(rank), axis});
+  const Output normal =
+      g.Op("SelectV2", {g.Op("Less", {axis, g.Scalar(axis, 0)}), g(axis) + g(rank), axis});
   std::vector<Output> inputs = {normal};
   std::vector<Output> shapes;
   for (int k = 0; k < count; ++k) shapes.push_back(g.Op("Shape", {g.x(k)}));
@@ -114,7 +121,8 @@ std::vector<Output> ConcatGradient(const GradientContext& g) {
   const Node* offsets = g.OpNode("ConcatOffset", inputs, {{"N", count}});
   if (offsets == nullptr) return {};
   std::vector<Output> gradients;
-  for (int k = 0; k < count; ++k) gradients.push_back(g.Op("Slice", {g.dy(), offsets->output(k), shapes[k]}));
+  for (int k = 0; k < count; ++k)
+    gradients.push_back(g.Op("Slice", {g.dy(), offsets->output(k), shapes[k]}));
   gradients.emplace_back();
   return gradients;
 }
@@ -128,7 +136,8 @@ absl::StatusOr<KernelFunction> MakeConcatOffset(const Node&) {
     int64_t offset = 0;
     for (int k = 1; k < context.num_inputs(); ++k) {
       ASSIGN_OR_RETURN(Shape shape, ShapeFromTensor(context.input(k), "a shape"));
-      if (shape.rank() != first.rank()) return absl::InvalidArgumentError("shapes must have the same rank");
+      if (shape.rank() != first.rank())
+        return absl::InvalidArgumentError("shapes must have the same rank");
       std::vector<int32_t> begin(first.rank(), 0);
       begin[axis] = static_cast<int32_t>(offset);
       offset += shape.dim(static_cast<int>(axis));
@@ -147,8 +156,9 @@ absl::Status Pack(KernelContext& context, int64_t axis_attr) {
   ASSIGN_OR_RETURN(int64_t axis, NormalizeAxis(axis_attr, part.rank() + 1));
   for (int k = 1; k < count; ++k) {
     if (!(context.input(k).shape() == part)) {
-      return absl::InvalidArgumentError(absl::StrCat("inputs must have the same shape, received ", part.ToString(),
-                                                     " and ", context.input(k).shape().ToString()));
+      return absl::InvalidArgumentError(absl::StrCat("inputs must have the same shape, received ",
+                                                     part.ToString(), " and ",
+                                                     context.input(k).shape().ToString()));
     }
   }
   std::vector<int64_t> dims = part.as_list();
@@ -223,15 +233,20 @@ void RegisterConcat(OpRegistry& registry) {
       .TypeAttr("T")
       .TypeAttr("Tidx", kIndexDTypes, kInt32)
       .Shape(ConcatShape)
-      .PartialValue([](const Node& node, int depth) { return JoinedValues(node, node.num_inputs() - 1, depth); })
+      .PartialValue([](const Node& node, int depth) {
+        return JoinedValues(node, node.num_inputs() - 1, depth);
+      })
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         return DispatchStorage(RemoveRef(node.input(0).dtype()),
                                []<typename S>() -> KernelFunction { return Concat<S>; });
       })
       .Gradient(ConcatGradient)
-      .Example({.name = "rows", .inputs = {a, b, I({}, {0})}, .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
+      .Example({.name = "rows",
+                .inputs = {a, b, I({}, {0})},
+                .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
                 .constant_inputs = {2}})
-      .Example({.name = "columns", .inputs = {F({2, 1}, {1, 2}), b, I({}, {-1})},
+      .Example({.name = "columns",
+                .inputs = {F({2, 1}, {1, 2}), b, I({}, {-1})},
                 .expected = {F({2, 3}, {1, 3, 4, 2, 5, 6})}})
       .Example({.name = "empty", .inputs = {F({0, 2}, {}), a, I({}, {0})}, .expected = {a}});
   registry.Add("ConcatOffset")
@@ -248,11 +263,17 @@ void RegisterConcat(OpRegistry& registry) {
       })
       .Kernel(MakeConcatOffset)
       .NotDifferentiable("it works on shapes")
-      .Example({.name = "rows", .inputs = {I({}, {0}), I({2}, {1, 2}), I({2}, {2, 2})}, .attrs = {{"N", 2}},
+      .Example({.name = "rows",
+                .inputs = {I({}, {0}), I({2}, {1, 2}), I({2}, {2, 2})},
+                .attrs = {{"N", 2}},
                 .expected = {I({2}, {0, 0}), I({2}, {1, 0})}})
-      .Example({.name = "columns", .inputs = {I({}, {1}), I({2}, {2, 3}), I({2}, {2, 2})}, .attrs = {{"N", 2}},
+      .Example({.name = "columns",
+                .inputs = {I({}, {1}), I({2}, {2, 3}), I({2}, {2, 2})},
+                .attrs = {{"N", 2}},
                 .expected = {I({2}, {0, 0}), I({2}, {0, 3})}})
-      .Example({.name = "one", .inputs = {I({}, {0}), I({1}, {4})}, .attrs = {{"N", 1}},
+      .Example({.name = "one",
+                .inputs = {I({}, {0}), I({1}, {4})},
+                .attrs = {{"N", 1}},
                 .expected = {I({1}, {0})}});
   registry.Add("Pack")
       .Doc("The tensors along a new axis.")
@@ -263,22 +284,28 @@ void RegisterConcat(OpRegistry& registry) {
       .TypeAttr("T")
       .Attr("axis", 0)
       .Shape(PackShape)
-      .PartialValue([](const Node& node, int depth) { return JoinedValues(node, node.num_inputs(), depth); })
+      .PartialValue(
+          [](const Node& node, int depth) { return JoinedValues(node, node.num_inputs(), depth); })
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         const auto axis = node.attr<int64_t>("axis");
-        return DispatchStorage(RemoveRef(node.input(0).dtype()), [axis]<typename S>() -> KernelFunction {
-          return [axis](KernelContext& context) { return Pack<S>(context, axis); };
-        });
+        return DispatchStorage(
+            RemoveRef(node.input(0).dtype()), [axis]<typename S>() -> KernelFunction {
+              return [axis](KernelContext& context) { return Pack<S>(context, axis); };
+            });
       })
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         const int count = g.node().num_inputs();
-        const Node* parts = g.OpNode("Unpack", {g.dy()}, {{"num", count}, {"axis", g.node().attr<int64_t>("axis")}});
+        const Node* parts = g.OpNode("Unpack", {g.dy()},
+                                     {{"num", count}, {"axis", g.node().attr<int64_t>("axis")}});
         std::vector<Output> gradients;
         for (int k = 0; parts != nullptr && k < count; ++k) gradients.push_back(parts->output(k));
         return gradients;
       })
-      .Example({.name = "scalars", .inputs = {F({}, {1}), F({}, {2})}, .expected = {F({2}, {1, 2})}})
-      .Example({.name = "columns", .inputs = {F({2}, {1, 2}), F({2}, {3, 4})}, .attrs = {{"axis", -1}},
+      .Example(
+          {.name = "scalars", .inputs = {F({}, {1}), F({}, {2})}, .expected = {F({2}, {1, 2})}})
+      .Example({.name = "columns",
+                .inputs = {F({2}, {1, 2}), F({2}, {3, 4})},
+                .attrs = {{"axis", -1}},
                 .expected = {F({2, 2}, {1, 3, 2, 4})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), F({0}, {})}, .expected = {F({2, 0}, {})}});
   registry.Add("Unpack")
@@ -292,20 +319,28 @@ void RegisterConcat(OpRegistry& registry) {
       .Shape(UnpackShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         const auto axis = node.attr<int64_t>("axis");
-        return DispatchStorage(RemoveRef(node.input(0).dtype()), [axis]<typename S>() -> KernelFunction {
-          return [axis](KernelContext& context) { return Unpack<S>(context, axis); };
-        });
+        return DispatchStorage(
+            RemoveRef(node.input(0).dtype()), [axis]<typename S>() -> KernelFunction {
+              return [axis](KernelContext& context) { return Unpack<S>(context, axis); };
+            });
       })
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         std::vector<Output> parts;
         for (int k = 0; k < g.node().num_outputs(); ++k) parts.push_back(g.dy(k));
         return {g.Op("Pack", parts, {{"axis", g.node().attr<int64_t>("axis")}})};
       })
-      .Example({.name = "rows", .inputs = {F({2, 2}, {1, 2, 3, 4})}, .attrs = {{"num", 2}},
+      .Example({.name = "rows",
+                .inputs = {F({2, 2}, {1, 2, 3, 4})},
+                .attrs = {{"num", 2}},
                 .expected = {F({2}, {1, 2}), F({2}, {3, 4})}})
-      .Example({.name = "columns", .inputs = {F({2, 2}, {1, 2, 3, 4})}, .attrs = {{"num", 2}, {"axis", -1}},
+      .Example({.name = "columns",
+                .inputs = {F({2, 2}, {1, 2, 3, 4})},
+                .attrs = {{"num", 2}, {"axis", -1}},
                 .expected = {F({2}, {1, 3}), F({2}, {2, 4})}})
-      .Example({.name = "empty", .inputs = {F({1, 0}, {})}, .attrs = {{"num", 1}}, .expected = {F({0}, {})}});
+      .Example({.name = "empty",
+                .inputs = {F({1, 0}, {})},
+                .attrs = {{"num", 1}},
+                .expected = {F({0}, {})}});
 }
 
 }  // namespace espalier

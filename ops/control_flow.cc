@@ -1,5 +1,6 @@
-// The primitives of dynamic control flow: Switch, Merge, Enter, Exit, NextIteration, LoopCond, ControlTrigger, and their
-// ref forms. The executor (runtime/control_flow.cc) knows them by their traits. Tested by executor_test.cc.
+// The primitives of dynamic control flow: Switch, Merge, Enter, Exit, NextIteration, LoopCond,
+// ControlTrigger, and their ref forms. The executor (runtime/control_flow.cc) knows them by their
+// traits. Tested by executor_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/cond.h"
 #include "espalier/graph/gradients.h"
@@ -72,7 +73,8 @@ absl::StatusOr<KernelFunction> MakeForward(const Node&) {
   });
 }
 
-// What flows into a branch through a Switch flows back through a Merge; the side that was not taken gives zeros.
+// What flows into a branch through a Switch flows back through a Merge; the side that was not taken
+// gives zeros.
 std::vector<Output> SwitchGradient(const GradientContext& g) {
   CondContext* context = g.node().context();
   CondContext* parent = context == nullptr ? nullptr : context->parent();
@@ -91,7 +93,8 @@ std::vector<Output> MergeGradient(const GradientContext& g) {
     CondContext* branch = g.x(i).node()->context();
     if (branch == g.node().context()) {
       g.scope().graph()->RecordError(absl::UnimplementedError(
-          g.node().Describe() + ": the gradient needs the branches of the Cond, which this graph does not name"));
+          g.node().Describe() +
+          ": the gradient needs the branches of the Cond, which this graph does not name"));
       return {};
     }
     const absl::StatusOr<Output> captured = CaptureInto(branch, g.dy());
@@ -137,7 +140,8 @@ OpSchema& AddMerge(OpRegistry& registry, const char* name, const char* doc, bool
       .NoExample("its inputs come alive one at a time; executor_test.cc runs it");
 }
 
-OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpTraits traits, bool ref) {
+OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpTraits traits,
+                    bool ref) {
   OpSchema& op = registry.Add(name).Doc(doc);
   traits.forwards_ref = ref;
   if (ref) {
@@ -153,7 +157,8 @@ OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpT
 }
 
 void AddEnter(OpRegistry& registry, const char* name, bool ref) {
-  AddLoopOp(registry, name, "Brings a tensor into the frame of a loop; a constant one into every iteration.",
+  AddLoopOp(registry, name,
+            "Brings a tensor into the frame of a loop; a constant one into every iteration.",
             {.is_enter = true}, ref)
       .RequiredAttr("frame_name", AttrKind::kString)
       .Attr("is_constant", false)
@@ -167,18 +172,19 @@ void AddEnter(OpRegistry& registry, const char* name, bool ref) {
 }  // namespace
 
 void RegisterControlFlow(OpRegistry& registry) {
-  AddSwitch(registry, "Switch", "Data to output_true when pred holds, else to output_false; the other is dead.", false);
+  AddSwitch(registry, "Switch",
+            "Data to output_true when pred holds, else to output_false; the other is dead.", false);
   AddSwitch(registry, "RefSwitch", "Switch for variables.", true);
   AddMerge(registry, "Merge", "The input that is alive, and its index.", false);
   AddMerge(registry, "RefMerge", "Merge for variables.", true);
   AddEnter(registry, "Enter", false);
   AddEnter(registry, "RefEnter", true);
   for (const bool ref : {false, true}) {
-    AddLoopOp(registry, ref ? "RefExit" : "Exit", "Takes the value of the last iteration out of the loop.",
-              {.is_exit = true}, ref)
+    AddLoopOp(registry, ref ? "RefExit" : "Exit",
+              "Takes the value of the last iteration out of the loop.", {.is_exit = true}, ref)
         .Shape(UnchangedShape);
-    AddLoopOp(registry, ref ? "RefNextIteration" : "NextIteration", "Hands a value to the next iteration.",
-              {.is_next_iteration = true}, ref)
+    AddLoopOp(registry, ref ? "RefNextIteration" : "NextIteration",
+              "Hands a value to the next iteration.", {.is_next_iteration = true}, ref)
         .Shape(UnchangedShape);
   }
   registry.Add("LoopCond")

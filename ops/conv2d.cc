@@ -1,5 +1,6 @@
-// Conv2D, Conv2DBackpropInput, Conv2DBackpropFilter. Floats in NHWC take the fast way (conv_nhwc.cc); other types,
-// layouts, dilations and groups a plain loop. Tested by the registry test and conv2d_test.cc.
+// Conv2D, Conv2DBackpropInput, Conv2DBackpropFilter. Floats in NHWC take the fast way
+// (conv_nhwc.cc); other types, layouts, dilations and groups a plain loop. Tested by the registry
+// test and conv2d_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -15,9 +16,10 @@ namespace {
 // Visits every product of the convolution: body(index into x, index into the filter, index into y).
 template <typename Body>
 void ForEachProduct(const ConvGeometry& g, int64_t image, Body&& body) {
-  const auto at = [](bool nchw, int64_t n, int64_t h, int64_t w, int64_t c, int64_t height, int64_t width,
-                     int64_t channels) {
-    return nchw ? ((n * channels + c) * height + h) * width + w : ((n * height + h) * width + w) * channels + c;
+  const auto at = [](bool nchw, int64_t n, int64_t h, int64_t w, int64_t c, int64_t height,
+                     int64_t width, int64_t channels) {
+    return nchw ? ((n * channels + c) * height + h) * width + w
+                : ((n * height + h) * width + w) * channels + c;
   };
   const int64_t per_group = g.out_channels / std::max<int64_t>(1, g.groups());
   for (int64_t oh = 0; oh < g.out_height; ++oh) {
@@ -30,7 +32,8 @@ void ForEachProduct(const ConvGeometry& g, int64_t image, Body&& body) {
           if (iw < 0 || iw >= g.in_width) continue;
           for (int64_t o = 0; o < g.out_channels; ++o) {
             const int64_t first = o / per_group * g.group_channels;
-            const int64_t y = at(g.nchw, image, oh, ow, o, g.out_height, g.out_width, g.out_channels);
+            const int64_t y =
+                at(g.nchw, image, oh, ow, o, g.out_height, g.out_width, g.out_channels);
             for (int64_t i = 0; i < g.group_channels; ++i) {
               body(at(g.nchw, image, ih, iw, first + i, g.in_height, g.in_width, g.in_channels),
                    ((a * g.filter_width + b) * g.group_channels + i) * g.out_channels + o, y);
@@ -46,15 +49,18 @@ enum class Pass { kForward, kInput, kFilter };
 
 // The plain loop, accumulating in ComputeType.
 template <typename T, Pass kPass>
-void PlainConv(const KernelContext& context, const ConvGeometry& g, const T* x, const T* filter, const T* y, T* result,
-               int64_t size) {
+void PlainConv(const KernelContext& context, const ConvGeometry& g, const T* x, const T* filter,
+               const T* y, T* result, int64_t size) {
   using C = ComputeType<T>;
   std::vector<C> sums(size, C(0));
   const auto image = [&](int64_t n) {
     ForEachProduct(g, n, [&](int64_t xi, int64_t fi, int64_t yi) {
-      if constexpr (kPass == Pass::kForward) sums[yi] += static_cast<C>(x[xi]) * static_cast<C>(filter[fi]);
-      if constexpr (kPass == Pass::kInput) sums[xi] += static_cast<C>(y[yi]) * static_cast<C>(filter[fi]);
-      if constexpr (kPass == Pass::kFilter) sums[fi] += static_cast<C>(x[xi]) * static_cast<C>(y[yi]);
+      if constexpr (kPass == Pass::kForward)
+        sums[yi] += static_cast<C>(x[xi]) * static_cast<C>(filter[fi]);
+      if constexpr (kPass == Pass::kInput)
+        sums[xi] += static_cast<C>(y[yi]) * static_cast<C>(filter[fi]);
+      if constexpr (kPass == Pass::kFilter)
+        sums[fi] += static_cast<C>(x[xi]) * static_cast<C>(y[yi]);
     });
   };
   if constexpr (kPass == Pass::kFilter) {
@@ -74,13 +80,14 @@ absl::Status Forward(KernelContext& context, const WindowAttrs& attrs) {
   if (y.num_elements() > 0) {
     if constexpr (std::is_same_v<T, float>) {
       if (FitsFastConv(g)) {
-        RETURN_IF_ERROR(FastConvForward(context, g, x.data<T>(), filter.data<T>(), y.mutable_data<T>()));
+        RETURN_IF_ERROR(
+            FastConvForward(context, g, x.data<T>(), filter.data<T>(), y.mutable_data<T>()));
         context.set_output(0, std::move(y));
         return absl::OkStatus();
       }
     }
-    PlainConv<T, Pass::kForward>(context, g, x.data<T>(), filter.data<T>(), nullptr, y.mutable_data<T>(),
-                                 y.num_elements());
+    PlainConv<T, Pass::kForward>(context, g, x.data<T>(), filter.data<T>(), nullptr,
+                                 y.mutable_data<T>(), y.num_elements());
   }
   context.set_output(0, std::move(y));
   return absl::OkStatus();
@@ -88,8 +95,9 @@ absl::Status Forward(KernelContext& context, const WindowAttrs& attrs) {
 
 absl::Status CheckGradientShape(const ConvGeometry& g, const Tensor& dy) {
   if (dy.shape() == g.OutputShape()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("out_backprop must have the shape of the convolution's output, ",
-                                                 g.OutputShape().ToString(), ", received ", dy.shape().ToString()));
+  return absl::InvalidArgumentError(
+      absl::StrCat("out_backprop must have the shape of the convolution's output, ",
+                   g.OutputShape().ToString(), ", received ", dy.shape().ToString()));
 }
 
 template <typename T>
@@ -103,13 +111,14 @@ absl::Status BackwardInput(KernelContext& context, const WindowAttrs& attrs) {
   if (dx.num_elements() > 0) {
     if constexpr (std::is_same_v<T, float>) {
       if (FitsFastConv(g)) {
-        RETURN_IF_ERROR(FastConvBackwardInput(context, g, dy.data<T>(), filter.data<T>(), dx.mutable_data<T>()));
+        RETURN_IF_ERROR(FastConvBackwardInput(context, g, dy.data<T>(), filter.data<T>(),
+                                              dx.mutable_data<T>()));
         context.set_output(0, std::move(dx));
         return absl::OkStatus();
       }
     }
-    PlainConv<T, Pass::kInput>(context, g, nullptr, filter.data<T>(), dy.data<T>(), dx.mutable_data<T>(),
-                               dx.num_elements());
+    PlainConv<T, Pass::kInput>(context, g, nullptr, filter.data<T>(), dy.data<T>(),
+                               dx.mutable_data<T>(), dx.num_elements());
   }
   context.set_output(0, std::move(dx));
   return absl::OkStatus();
@@ -126,13 +135,14 @@ absl::Status BackwardFilter(KernelContext& context, const WindowAttrs& attrs) {
   if (df.num_elements() > 0) {
     if constexpr (std::is_same_v<T, float>) {
       if (FitsFastConv(g)) {
-        RETURN_IF_ERROR(FastConvBackwardFilter(context, g, x.data<T>(), dy.data<T>(), df.mutable_data<T>()));
+        RETURN_IF_ERROR(
+            FastConvBackwardFilter(context, g, x.data<T>(), dy.data<T>(), df.mutable_data<T>()));
         context.set_output(0, std::move(df));
         return absl::OkStatus();
       }
     }
-    PlainConv<T, Pass::kFilter>(context, g, x.data<T>(), nullptr, dy.data<T>(), df.mutable_data<T>(),
-                                df.num_elements());
+    PlainConv<T, Pass::kFilter>(context, g, x.data<T>(), nullptr, dy.data<T>(),
+                                df.mutable_data<T>(), df.num_elements());
   }
   context.set_output(0, std::move(df));
   return absl::OkStatus();
@@ -162,7 +172,8 @@ absl::Status SizesShape(InferenceContext& c) {
   RETURN_IF_ERROR(WindowAttrs::Make(c.node()).status());
   ASSIGN_OR_RETURN(Shape shape, c.ShapeFromInput(kSizes));
   if (shape.has_rank() && shape.rank() != 4 && c.constant(kSizes) != nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("the sizes must be 4 numbers, received ", shape.ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the sizes must be 4 numbers, received ", shape.ToString()));
   }
   c.set_output(0, shape.rank() == 4 ? shape : Shape::UnknownOfRank(4));
   return absl::OkStatus();
@@ -218,7 +229,8 @@ void RegisterConv2D(OpRegistry& registry) {
   AttrMap dilated = Strided(1, "SAME");
   dilated["dilations"] = std::vector<int64_t>{1, 2, 2, 1};
   AddConvAttrs(registry.Add("Conv2D")
-                   .Doc("Two-dimensional convolution (cross-correlation) of images with a filter [height, width, in, "
+                   .Doc("Two-dimensional convolution (cross-correlation) of images with a filter "
+                        "[height, width, in, "
                         "out]; groups when the filter has fewer input channels than the image.")
                    .In("input", "T")
                    .In("filter", "T")
@@ -226,21 +238,37 @@ void RegisterConv2D(OpRegistry& registry) {
       .Shape(ForwardShape)
       .Kernel(Make<Pass::kForward>)
       .Gradient(ForwardGradient)
-      .Example({.name = "valid", .inputs = {image, filter}, .attrs = Strided(1, "VALID"),
+      .Example({.name = "valid",
+                .inputs = {image, filter},
+                .attrs = Strided(1, "VALID"),
                 .expected = {F({1, 2, 2, 1}, {-4, -4, -4, -4})}})
-      .Example({.name = "same strided", .inputs = {image, filter}, .attrs = Strided(2, "SAME"),
+      .Example({.name = "same strided",
+                .inputs = {image, filter},
+                .attrs = Strided(2, "SAME"),
                 .expected = {F({1, 2, 2, 1}, {-4, 3, 7, 9})}})
-      .Example({.name = "channels", .inputs = {Ramp({2, 5, 4, 3}), Ramp({3, 3, 3, 5})}, .attrs = Strided(1, "SAME"),
+      .Example({.name = "channels",
+                .inputs = {Ramp({2, 5, 4, 3}), Ramp({3, 3, 3, 5})},
+                .attrs = Strided(1, "SAME"),
                 .tolerance = 1e-4})
-      .Example({.name = "stride 2", .inputs = {Ramp({2, 6, 7, 2}), Ramp({3, 3, 2, 3})}, .attrs = Strided(2, "SAME"),
+      .Example({.name = "stride 2",
+                .inputs = {Ramp({2, 6, 7, 2}), Ramp({3, 3, 2, 3})},
+                .attrs = Strided(2, "SAME"),
                 .tolerance = 1e-4})
-      .Example({.name = "explicit padding", .inputs = {Ramp({1, 4, 3, 2}), Ramp({2, 2, 2, 2})},
-                .attrs = explicit_attrs, .tolerance = 1e-4})
-      .Example({.name = "dilated", .inputs = {Ramp({1, 5, 5, 1}), Ramp({2, 2, 1, 2})}, .attrs = dilated,
+      .Example({.name = "explicit padding",
+                .inputs = {Ramp({1, 4, 3, 2}), Ramp({2, 2, 2, 2})},
+                .attrs = explicit_attrs,
                 .tolerance = 1e-4})
-      .Example({.name = "groups", .inputs = {Ramp({1, 3, 3, 4}), Ramp({2, 2, 2, 4})}, .attrs = Strided(1, "VALID"),
+      .Example({.name = "dilated",
+                .inputs = {Ramp({1, 5, 5, 1}), Ramp({2, 2, 1, 2})},
+                .attrs = dilated,
                 .tolerance = 1e-4})
-      .Example({.name = "empty batch", .inputs = {F({0, 3, 3, 1}, {}), filter}, .attrs = Strided(1, "VALID"),
+      .Example({.name = "groups",
+                .inputs = {Ramp({1, 3, 3, 4}), Ramp({2, 2, 2, 4})},
+                .attrs = Strided(1, "VALID"),
+                .tolerance = 1e-4})
+      .Example({.name = "empty batch",
+                .inputs = {F({0, 3, 3, 1}, {}), filter},
+                .attrs = Strided(1, "VALID"),
                 .expected = {F({0, 2, 2, 1}, {})}});
   AddConvAttrs(registry.Add("Conv2DBackpropInput")
                    .Doc("The gradient of Conv2D by its input, whose shape is input_sizes.")
@@ -251,14 +279,20 @@ void RegisterConv2D(OpRegistry& registry) {
       .Shape(SizesShape<0>)
       .Kernel(Make<Pass::kInput>)
       .Gradient(InputGradient)
-      .Example({.name = "valid", .inputs = {I({4}, {1, 3, 3, 1}), filter, F({1, 2, 2, 1}, {1, 2, 3, 4})},
-                .attrs = Strided(1, "VALID"), .expected = {F({1, 3, 3, 1}, {1, 2, 0, 3, 3, -2, 0, -3, -4})},
+      .Example({.name = "valid",
+                .inputs = {I({4}, {1, 3, 3, 1}), filter, F({1, 2, 2, 1}, {1, 2, 3, 4})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({1, 3, 3, 1}, {1, 2, 0, 3, 3, -2, 0, -3, -4})},
                 .constant_inputs = {0}})
-      .Example({.name = "stride 3 over a small filter", .inputs = {I({4}, {1, 7, 7, 2}), Ramp({2, 2, 2, 3}),
-                                                                    Ramp({1, 3, 3, 3})},
-                .attrs = Strided(3, "SAME"), .tolerance = 1e-4, .constant_inputs = {0}})
-      .Example({.name = "empty", .inputs = {I({4}, {0, 3, 3, 1}), filter, F({0, 2, 2, 1}, {})},
-                .attrs = Strided(1, "VALID"), .expected = {F({0, 3, 3, 1}, {})}});
+      .Example({.name = "stride 3 over a small filter",
+                .inputs = {I({4}, {1, 7, 7, 2}), Ramp({2, 2, 2, 3}), Ramp({1, 3, 3, 3})},
+                .attrs = Strided(3, "SAME"),
+                .tolerance = 1e-4,
+                .constant_inputs = {0}})
+      .Example({.name = "empty",
+                .inputs = {I({4}, {0, 3, 3, 1}), filter, F({0, 2, 2, 1}, {})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({0, 3, 3, 1}, {})}});
   AddConvAttrs(registry.Add("Conv2DBackpropFilter")
                    .Doc("The gradient of Conv2D by its filter, whose shape is filter_sizes.")
                    .In("input", "T")
@@ -268,12 +302,20 @@ void RegisterConv2D(OpRegistry& registry) {
       .Shape(SizesShape<1>)
       .Kernel(Make<Pass::kFilter>)
       .Gradient(FilterGradient)
-      .Example({.name = "valid", .inputs = {image, I({4}, {2, 2, 1, 1}), F({1, 2, 2, 1}, {1, 0, 0, 1})},
-                .attrs = Strided(1, "VALID"), .expected = {F({2, 2, 1, 1}, {6, 8, 12, 14})}, .constant_inputs = {1}})
-      .Example({.name = "stride 2", .inputs = {Ramp({2, 5, 4, 2}), I({4}, {3, 3, 2, 3}), Ramp({2, 3, 2, 3})},
-                .attrs = Strided(2, "SAME"), .tolerance = 1e-4, .constant_inputs = {1}})
-      .Example({.name = "empty batch", .inputs = {F({0, 3, 3, 1}, {}), I({4}, {2, 2, 1, 1}), F({0, 2, 2, 1}, {})},
-                .attrs = Strided(1, "VALID"), .expected = {F({2, 2, 1, 1}, {0, 0, 0, 0})}});
+      .Example({.name = "valid",
+                .inputs = {image, I({4}, {2, 2, 1, 1}), F({1, 2, 2, 1}, {1, 0, 0, 1})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({2, 2, 1, 1}, {6, 8, 12, 14})},
+                .constant_inputs = {1}})
+      .Example({.name = "stride 2",
+                .inputs = {Ramp({2, 5, 4, 2}), I({4}, {3, 3, 2, 3}), Ramp({2, 3, 2, 3})},
+                .attrs = Strided(2, "SAME"),
+                .tolerance = 1e-4,
+                .constant_inputs = {1}})
+      .Example({.name = "empty batch",
+                .inputs = {F({0, 3, 3, 1}, {}), I({4}, {2, 2, 1, 1}), F({0, 2, 2, 1}, {})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({2, 2, 1, 1}, {0, 0, 0, 0})}});
 }
 
 }  // namespace espalier

@@ -12,16 +12,20 @@ namespace {
 // Beyond this a product of sizes could overflow.
 constexpr int64_t kMaxAttr = int64_t{1} << 31;
 
-absl::Status CheckPerAxis(const std::string& name, const std::vector<int64_t>& values, const WindowAttrs& attrs) {
+absl::Status CheckPerAxis(const std::string& name, const std::vector<int64_t>& values,
+                          const WindowAttrs& attrs) {
   if (values.size() != 4) {
-    return absl::InvalidArgumentError(absl::StrCat("attr ", name, " must have 4 entries, received ", values.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("attr ", name, " must have 4 entries, received ", values.size()));
   }
   if (values[0] != 1 || values[attrs.channel_axis()] != 1) {
-    return absl::InvalidArgumentError(absl::StrCat("attr ", name, " must be 1 for batch and channels"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("attr ", name, " must be 1 for batch and channels"));
   }
   for (int64_t value : values) {
     if (value < 1 || value > kMaxAttr) {
-      return absl::InvalidArgumentError(absl::StrCat("attr ", name, " must be positive, received ", value));
+      return absl::InvalidArgumentError(
+          absl::StrCat("attr ", name, " must be positive, received ", value));
     }
   }
   return absl::OkStatus();
@@ -46,17 +50,19 @@ absl::StatusOr<WindowAttrs> WindowAttrs::Make(const Node& node) {
   attrs.explicit_paddings = node.attr<std::vector<int64_t>>("explicit_paddings");
   if (attrs.padding == "EXPLICIT") {
     if (attrs.explicit_paddings.size() != 8) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("attr explicit_paddings must have 8 entries, received ", attrs.explicit_paddings.size()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "attr explicit_paddings must have 8 entries, received ", attrs.explicit_paddings.size()));
     }
     for (int64_t pad : attrs.explicit_paddings) {
       if (pad < 0 || pad > kMaxAttr) {
-        return absl::InvalidArgumentError(absl::StrCat("attr explicit_paddings must not be negative, received ", pad));
+        return absl::InvalidArgumentError(
+            absl::StrCat("attr explicit_paddings must not be negative, received ", pad));
       }
     }
     for (int axis : {0, attrs.channel_axis()}) {
       if (attrs.explicit_before(axis) != 0 || attrs.explicit_after(axis) != 0) {
-        return absl::InvalidArgumentError("attr explicit_paddings must be 0 for batch and channels");
+        return absl::InvalidArgumentError(
+            "attr explicit_paddings must be 0 for batch and channels");
       }
     }
   } else if (!attrs.explicit_paddings.empty()) {
@@ -65,8 +71,8 @@ absl::StatusOr<WindowAttrs> WindowAttrs::Make(const Node& node) {
   return attrs;
 }
 
-absl::StatusOr<WindowSize> SizeWindow(const WindowAttrs& attrs, int axis, int64_t in, int64_t filter, int64_t stride,
-                                      int64_t dilation) {
+absl::StatusOr<WindowSize> SizeWindow(const WindowAttrs& attrs, int axis, int64_t in,
+                                      int64_t filter, int64_t stride, int64_t dilation) {
   ASSIGN_OR_RETURN(int64_t reach, CheckedMultiply(std::max<int64_t>(filter - 1, 0), dilation));
   const int64_t effective = reach + 1;
   WindowSize size;
@@ -90,10 +96,11 @@ absl::StatusOr<WindowSize> SizeWindow(const WindowAttrs& attrs, int axis, int64_
   return size;
 }
 
-absl::StatusOr<ConvGeometry> ConvGeometry::Make(const WindowAttrs& attrs, const Shape& input, const Shape& filter) {
+absl::StatusOr<ConvGeometry> ConvGeometry::Make(const WindowAttrs& attrs, const Shape& input,
+                                                const Shape& filter) {
   if (input.rank() != 4 || filter.rank() != 4) {
-    return absl::InvalidArgumentError(absl::StrCat("input and filter must have rank 4, received ", input.ToString(),
-                                                   " and ", filter.ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("input and filter must have rank 4, received ",
+                                                   input.ToString(), " and ", filter.ToString()));
   }
   ConvGeometry g;
   g.nchw = attrs.nchw;
@@ -114,17 +121,20 @@ absl::StatusOr<ConvGeometry> ConvGeometry::Make(const WindowAttrs& attrs, const 
   }
   const bool divides = g.group_channels > 0 && g.in_channels % g.group_channels == 0;
   if (!divides && g.in_channels != g.group_channels) {
-    return absl::InvalidArgumentError(absl::StrCat("the filter's input channels must divide the input's ",
-                                                   g.in_channels, ", received filter ", filter.ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the filter's input channels must divide the input's ", g.in_channels,
+                     ", received filter ", filter.ToString()));
   }
   if (g.groups() > 0 && g.out_channels % g.groups() != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(g.out_channels, " output channels do not divide into ", g.groups(), " groups"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        g.out_channels, " output channels do not divide into ", g.groups(), " groups"));
   }
-  ASSIGN_OR_RETURN(WindowSize rows, SizeWindow(attrs, attrs.height_axis(), g.in_height, g.filter_height,
-                                               g.stride_height, g.dilation_height));
-  ASSIGN_OR_RETURN(WindowSize columns, SizeWindow(attrs, attrs.width_axis(), g.in_width, g.filter_width,
-                                                  g.stride_width, g.dilation_width));
+  ASSIGN_OR_RETURN(WindowSize rows,
+                   SizeWindow(attrs, attrs.height_axis(), g.in_height, g.filter_height,
+                              g.stride_height, g.dilation_height));
+  ASSIGN_OR_RETURN(WindowSize columns,
+                   SizeWindow(attrs, attrs.width_axis(), g.in_width, g.filter_width, g.stride_width,
+                              g.dilation_width));
   g.out_height = rows.out;
   g.pad_top = rows.pad_before;
   g.out_width = columns.out;
@@ -133,14 +143,17 @@ absl::StatusOr<ConvGeometry> ConvGeometry::Make(const WindowAttrs& attrs, const 
 }
 
 Shape ConvGeometry::InputShape() const {
-  return nchw ? Shape{batch, in_channels, in_height, in_width} : Shape{batch, in_height, in_width, in_channels};
+  return nchw ? Shape{batch, in_channels, in_height, in_width}
+              : Shape{batch, in_height, in_width, in_channels};
 }
 
 Shape ConvGeometry::OutputShape() const {
-  return nchw ? Shape{batch, out_channels, out_height, out_width} : Shape{batch, out_height, out_width, out_channels};
+  return nchw ? Shape{batch, out_channels, out_height, out_width}
+              : Shape{batch, out_height, out_width, out_channels};
 }
 
-absl::StatusOr<Shape> ConvOutputShape(const WindowAttrs& attrs, const Shape& input, const Shape& filter) {
+absl::StatusOr<Shape> ConvOutputShape(const WindowAttrs& attrs, const Shape& input,
+                                      const Shape& filter) {
   for (const Shape* shape : {&input, &filter}) {
     if (shape->has_rank() && shape->rank() != 4) {
       return absl::InvalidArgumentError(absl::StrCat("input and filter must have rank 4, received ",
@@ -154,8 +167,9 @@ absl::StatusOr<Shape> ConvOutputShape(const WindowAttrs& attrs, const Shape& inp
   const int64_t in_channels = input.dim(attrs.channel_axis());
   if (in_channels >= 0 && filter.dim(2) >= 0 && in_channels != filter.dim(2) &&
       (filter.dim(2) == 0 || in_channels % filter.dim(2) != 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("the filter's input channels must divide the input's ",
-                                                   in_channels, ", received filter ", filter.ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the filter's input channels must divide the input's ", in_channels,
+                     ", received filter ", filter.ToString()));
   }
   for (int k = 0; k < 2; ++k) {
     const int axis = k == 0 ? attrs.height_axis() : attrs.width_axis();

@@ -35,30 +35,36 @@ struct WindowSize {
   int64_t out = 0;
   int64_t pad_before = 0;
 };
-// Along one axis. TensorFlow's formulas: SAME: ceil(in / stride), padding split with the odd one behind; VALID:
-// ceil((in - effective filter + 1) / stride). INVALID_ARGUMENT when the window is larger than the padded input.
-absl::StatusOr<WindowSize> SizeWindow(const WindowAttrs& attrs, int axis, int64_t in, int64_t filter, int64_t stride,
-                                      int64_t dilation);
+// Along one axis. TensorFlow's formulas: SAME: ceil(in / stride), padding split with the odd one
+// behind; VALID: ceil((in - effective filter + 1) / stride). INVALID_ARGUMENT when the window is
+// larger than the padded input.
+absl::StatusOr<WindowSize> SizeWindow(const WindowAttrs& attrs, int axis, int64_t in,
+                                      int64_t filter, int64_t stride, int64_t dilation);
 
 struct ConvGeometry {
   int64_t batch = 0, in_height = 0, in_width = 0, in_channels = 0;
-  int64_t filter_height = 0, filter_width = 0, group_channels = 0;  // input channels that one output channel sees
+  int64_t filter_height = 0, filter_width = 0,
+          group_channels = 0;  // input channels that one output channel sees
   int64_t out_height = 0, out_width = 0, out_channels = 0;
   int64_t stride_height = 1, stride_width = 1, dilation_height = 1, dilation_width = 1;
   int64_t pad_top = 0, pad_left = 0;
   bool nchw = false;
 
   // INVALID_ARGUMENT when shapes or attributes do not fit.
-  static absl::StatusOr<ConvGeometry> Make(const WindowAttrs& attrs, const Shape& input, const Shape& filter);
+  static absl::StatusOr<ConvGeometry> Make(const WindowAttrs& attrs, const Shape& input,
+                                           const Shape& filter);
   Shape InputShape() const;
   Shape OutputShape() const;
   Shape FilterShape() const { return {filter_height, filter_width, group_channels, out_channels}; }
   int64_t groups() const { return group_channels == 0 ? 1 : in_channels / group_channels; }
-  bool plain() const { return !nchw && groups() == 1 && dilation_height == 1 && dilation_width == 1; }
+  bool plain() const {
+    return !nchw && groups() == 1 && dilation_height == 1 && dilation_width == 1;
+  }
 };
 
 // Shape function of Conv2D; unknown parts stay unknown.
-absl::StatusOr<Shape> ConvOutputShape(const WindowAttrs& attrs, const Shape& input, const Shape& filter);
+absl::StatusOr<Shape> ConvOutputShape(const WindowAttrs& attrs, const Shape& input,
+                                      const Shape& filter);
 
 }  // namespace espalier
 

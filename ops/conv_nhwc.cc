@@ -1,13 +1,15 @@
 // Direct convolution in NHWC. Tested by conv2d_test.cc.
 //
-// Forward and backward-by-input are the same loop, a *sweep*: an output pixel is the sum over filter rows of one
-// contiguous run of input pixels times a contiguous run of packed weights. In the forward pass output columns form one
-// class; in the backward pass with stride s they form s classes by (column + padding) mod s, each seeing every s-th
-// filter column, reversed. Padding is never touched: a run is cut short at the border.
+// Forward and backward-by-input are the same loop, a *sweep*: an output pixel is the sum over
+// filter rows of one contiguous run of input pixels times a contiguous run of packed weights. In
+// the forward pass output columns form one class; in the backward pass with stride s they form s
+// classes by (column + padding) mod s, each seeing every s-th filter column, reversed. Padding is
+// never touched: a run is cut short at the border.
 //
-// Pixels that share their runs' shape go through the kernel together: neighbours in a row where the row is long, else
-// the same pixel of several images. The backward pass by filter gathers dy into padded rows, and adds up an outer
-// product for each filter row; groups of images have sums of their own, which are added up in order.
+// Pixels that share their runs' shape go through the kernel together: neighbours in a row where the
+// row is long, else the same pixel of several images. The backward pass by filter gathers dy into
+// padded rows, and adds up an outer product for each filter row; groups of images have sums of
+// their own, which are added up in order.
 #include "espalier/ops/conv_nhwc.h"
 
 #include <algorithm>
@@ -31,7 +33,8 @@ int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multi
 int64_t CeilDiv(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 int64_t FloorDiv(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-// Output columns first, first + step, …: column i sees `slots` input columns from origin + i * advance on.
+// Output columns first, first + step, …: column i sees `slots` input columns from origin + i *
+// advance on.
 struct ColumnClass {
   int64_t first = 0, step = 1, count = 0;
   int64_t origin = 0, advance = 1, slots = 0;
@@ -53,12 +56,15 @@ struct Sweep {
   std::vector<ColumnClass> classes;
   std::vector<std::vector<RowTap>> row_taps;  // by output row
 
-  int64_t weights() const { return static_cast<int64_t>(row_slots) * in_channels * packed_channels; }
+  int64_t weights() const {
+    return static_cast<int64_t>(row_slots) * in_channels * packed_channels;
+  }
 };
 
 class Sweeper {
  public:
-  Sweeper(const ConvKernels& kernels, const Sweep& sweep, const float* in, const float* weights, float* out)
+  Sweeper(const ConvKernels& kernels, const Sweep& sweep, const float* in, const float* weights,
+          float* out)
       : kernels_(kernels), s_(sweep), in_(in), weights_(weights), out_(out) {}
 
   void Images(int64_t begin, int64_t end, int64_t row_begin, int64_t row_end) const {
@@ -79,10 +85,11 @@ class Sweeper {
     int count = 0;
     if (low >= high) return 0;
     for (const RowTap& tap : s_.row_taps[row]) {
-      runs[count++] = {in_ + image * InImage() + (tap.row * s_.in_width + start + low) * s_.in_channels,
-                       weights_ + (tap.tap * s_.row_slots + columns.slot_offset + low) * s_.in_channels *
-                                      s_.packed_channels,
-                       (high - low) * s_.in_channels};
+      runs[count++] = {
+          in_ + image * InImage() + (tap.row * s_.in_width + start + low) * s_.in_channels,
+          weights_ + (tap.tap * s_.row_slots + columns.slot_offset + low) * s_.in_channels *
+                         s_.packed_channels,
+          (high - low) * s_.in_channels};
     }
     return count;
   }
@@ -96,13 +103,15 @@ class Sweeper {
     // Columns [low, high) see no border.
     int64_t low = std::clamp<int64_t>(CeilDiv(-columns.origin, columns.advance), 0, columns.count);
     int64_t high = std::clamp<int64_t>(
-        FloorDiv(s_.in_width - columns.slots - columns.origin, columns.advance) + 1, low, columns.count);
+        FloorDiv(s_.in_width - columns.slots - columns.origin, columns.advance) + 1, low,
+        columns.count);
     if (high - low < kShortRow && end - begin > 1) high = low;
     if (high > low) {
       for (int64_t image = begin; image < end; ++image) {
         const int count = MakeRuns(image, row, columns, low, runs);
-        kernels_.strip(high - low, runs, count, columns.advance * s_.in_channels, s_.packed_channels,
-                       s_.out_channels, OutPixel(image, row, columns.first + low * columns.step),
+        kernels_.strip(high - low, runs, count, columns.advance * s_.in_channels,
+                       s_.packed_channels, s_.out_channels,
+                       OutPixel(image, row, columns.first + low * columns.step),
                        columns.step * s_.out_channels);
       }
     }
@@ -122,7 +131,8 @@ class Sweeper {
   float* out_;
 };
 
-void RunSweep(const KernelContext& context, const Sweep& sweep, const float* in, const float* weights, float* out) {
+void RunSweep(const KernelContext& context, const Sweep& sweep, const float* in,
+              const float* weights, float* out) {
   const Sweeper sweeper(BestConvKernels(), sweep, in, weights, out);
   // Few images: tasks are rows of one image group; many: groups of images.
   const int64_t groups = (sweep.batch + kImagesPerTask - 1) / kImagesPerTask;
@@ -131,8 +141,8 @@ void RunSweep(const KernelContext& context, const Sweep& sweep, const float* in,
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / bands * kImagesPerTask;
       const int64_t band = task % bands;
-      sweeper.Images(image, std::min(sweep.batch, image + kImagesPerTask), band * sweep.out_height / bands,
-                     (band + 1) * sweep.out_height / bands);
+      sweeper.Images(image, std::min(sweep.batch, image + kImagesPerTask),
+                     band * sweep.out_height / bands, (band + 1) * sweep.out_height / bands);
     }
   });
 }
@@ -148,7 +158,10 @@ Sweep ForwardSweep(const ConvGeometry& g, int lanes) {
   s.out_channels = g.out_channels;
   s.row_slots = g.filter_width;
   s.packed_channels = RoundUp(g.out_channels, lanes);
-  s.classes = {{.count = g.out_width, .origin = -g.pad_left, .advance = g.stride_width, .slots = g.filter_width}};
+  s.classes = {{.count = g.out_width,
+                .origin = -g.pad_left,
+                .advance = g.stride_width,
+                .slots = g.filter_width}};
   s.row_taps.resize(g.out_height);
   for (int64_t row = 0; row < g.out_height; ++row) {
     for (int64_t tap = 0; tap < g.filter_height; ++tap) {
@@ -174,7 +187,9 @@ Sweep BackwardSweep(const ConvGeometry& g, int lanes) {
     c.first = ((residue - g.pad_left) % g.stride_width + g.stride_width) % g.stride_width;
     c.step = g.stride_width;
     c.count = c.first >= g.in_width ? 0 : (g.in_width - c.first + c.step - 1) / c.step;
-    c.slots = residue < g.filter_width ? (g.filter_width - residue + g.stride_width - 1) / g.stride_width : 0;
+    c.slots = residue < g.filter_width
+                  ? (g.filter_width - residue + g.stride_width - 1) / g.stride_width
+                  : 0;
     c.origin = (c.first + g.pad_left) / g.stride_width - (c.slots - 1);
     c.slot_offset = s.row_slots;
     s.row_slots += c.slots;
@@ -193,7 +208,8 @@ Sweep BackwardSweep(const ConvGeometry& g, int lanes) {
 }
 
 // Filter [row][column][in][out] with the output channels padded with zeros.
-void PackForward(const KernelContext& context, const ConvGeometry& g, const Sweep& s, const float* filter, float* to) {
+void PackForward(const KernelContext& context, const ConvGeometry& g, const Sweep& s,
+                 const float* filter, float* to) {
   const int64_t rows = g.filter_height * g.filter_width * g.in_channels;
   context.ParallelFor(rows, 512, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -204,8 +220,10 @@ void PackForward(const KernelContext& context, const ConvGeometry& g, const Swee
   });
 }
 
-// Filter [row][slot][out][in]: the slots of each class in turn, in the order in which dy's columns come.
-void PackBackward(const KernelContext& context, const ConvGeometry& g, const Sweep& s, const float* filter, float* to) {
+// Filter [row][slot][out][in]: the slots of each class in turn, in the order in which dy's columns
+// come.
+void PackBackward(const KernelContext& context, const ConvGeometry& g, const Sweep& s,
+                  const float* filter, float* to) {
   context.ParallelFor(g.filter_height * g.stride_width, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t tap = i / g.stride_width;
@@ -213,11 +231,15 @@ void PackBackward(const KernelContext& context, const ConvGeometry& g, const Swe
       const ColumnClass& columns = s.classes[residue];
       for (int64_t slot = 0; slot < columns.slots; ++slot) {
         const int64_t column = residue + (columns.slots - 1 - slot) * g.stride_width;
-        const float* from = filter + (tap * g.filter_width + column) * g.in_channels * g.out_channels;
-        float* out = to + (tap * s.row_slots + columns.slot_offset + slot) * g.out_channels * s.packed_channels;
+        const float* from =
+            filter + (tap * g.filter_width + column) * g.in_channels * g.out_channels;
+        float* out = to + (tap * s.row_slots + columns.slot_offset + slot) * g.out_channels *
+                              s.packed_channels;
         for (int64_t o = 0; o < g.out_channels; ++o) {
-          for (int64_t c = 0; c < g.in_channels; ++c) out[o * s.packed_channels + c] = from[c * g.out_channels + o];
-          std::fill(out + o * s.packed_channels + g.in_channels, out + (o + 1) * s.packed_channels, 0.0f);
+          for (int64_t c = 0; c < g.in_channels; ++c)
+            out[o * s.packed_channels + c] = from[c * g.out_channels + o];
+          std::fill(out + o * s.packed_channels + g.in_channels, out + (o + 1) * s.packed_channels,
+                    0.0f);
         }
       }
     }
@@ -246,7 +268,8 @@ class FilterSums {
       const int64_t images = std::min(chunk(), end - image);
       Gather(image, images, gathered);
       for (int64_t tap = 0; tap < g_.filter_height; ++tap) {
-        AddRow(image, images, tap, gathered, sums + tap * g_.filter_width * g_.in_channels * packed_);
+        AddRow(image, images, tap, gathered,
+               sums + tap * g_.filter_width * g_.in_channels * packed_);
       }
     }
   }
@@ -261,15 +284,18 @@ class FilterSums {
     }
   }
 
-  void AddRow(int64_t image, int64_t images, int64_t tap, const float* gathered, float* sums) const {
+  void AddRow(int64_t image, int64_t images, int64_t tap, const float* gathered,
+              float* sums) const {
     // Output rows [top, bottom) whose input row is inside.
     const int64_t top = std::max<int64_t>(0, CeilDiv(g_.pad_top - tap, g_.stride_height));
-    const int64_t bottom = std::min(g_.out_height, FloorDiv(g_.in_height - 1 + g_.pad_top - tap, g_.stride_height) + 1);
+    const int64_t bottom = std::min(
+        g_.out_height, FloorDiv(g_.in_height - 1 + g_.pad_top - tap, g_.stride_height) + 1);
     if (top >= bottom) return;
     // Output columns [low, high) whose whole filter row is inside; the others one by one.
     const int64_t low = std::clamp<int64_t>(CeilDiv(g_.pad_left, g_.stride_width), 0, g_.out_width);
     const int64_t high = std::clamp<int64_t>(
-        FloorDiv(g_.in_width - g_.filter_width + g_.pad_left, g_.stride_width) + 1, low, g_.out_width);
+        FloorDiv(g_.in_width - g_.filter_width + g_.pad_left, g_.stride_width) + 1, low,
+        g_.out_width);
     for (int64_t column = 0; column < g_.out_width;) {
       const bool interior = column == low && high > low;
       const int64_t count = interior ? high - low : 1;
@@ -278,8 +304,10 @@ class FilterSums {
       const int64_t last = std::min(g_.filter_width, g_.in_width - start);
       if (first < last) {
         PixelBlock p;
-        p.x = x_ + ((image * g_.in_height + top * g_.stride_height - g_.pad_top + tap) * g_.in_width + start + first) *
-                       g_.in_channels;
+        p.x =
+            x_ + ((image * g_.in_height + top * g_.stride_height - g_.pad_top + tap) * g_.in_width +
+                  start + first) *
+                     g_.in_channels;
         p.dy = gathered + (top * g_.out_width + column) * packed_;
         p.images = images;
         p.rows = bottom - top;
@@ -290,7 +318,8 @@ class FilterSums {
         p.dy_image = g_.out_height * g_.out_width * packed_;
         p.dy_row = g_.out_width * packed_;
         p.dy_column = packed_;
-        kernels_.outer(p, (last - first) * g_.in_channels, packed_, sums + first * g_.in_channels * packed_);
+        kernels_.outer(p, (last - first) * g_.in_channels, packed_,
+                       sums + first * g_.in_channels * packed_);
       }
       column += count;
     }
@@ -306,11 +335,12 @@ class FilterSums {
 }  // namespace
 
 bool FitsFastConv(const ConvGeometry& g) {
-  return g.plain() && g.filter_height <= kMaxFilterHeight && g.in_channels > 0 && g.out_channels > 0;
+  return g.plain() && g.filter_height <= kMaxFilterHeight && g.in_channels > 0 &&
+         g.out_channels > 0;
 }
 
-absl::Status FastConvForward(const KernelContext& context, const ConvGeometry& g, const float* x, const float* filter,
-                             float* y) {
+absl::Status FastConvForward(const KernelContext& context, const ConvGeometry& g, const float* x,
+                             const float* filter, float* y) {
   const Sweep sweep = ForwardSweep(g, BestConvKernels().lanes);
   ASSIGN_OR_RETURN(Tensor packed, context.Allocate(kFloat, {g.filter_height * sweep.weights()}));
   PackForward(context, g, sweep, filter, packed.mutable_data<float>());
@@ -318,8 +348,8 @@ absl::Status FastConvForward(const KernelContext& context, const ConvGeometry& g
   return absl::OkStatus();
 }
 
-absl::Status FastConvBackwardInput(const KernelContext& context, const ConvGeometry& g, const float* dy,
-                                   const float* filter, float* dx) {
+absl::Status FastConvBackwardInput(const KernelContext& context, const ConvGeometry& g,
+                                   const float* dy, const float* filter, float* dx) {
   const Sweep sweep = BackwardSweep(g, BestConvKernels().lanes);
   ASSIGN_OR_RETURN(Tensor packed, context.Allocate(kFloat, {g.filter_height * sweep.weights()}));
   PackBackward(context, g, sweep, filter, packed.mutable_data<float>());
@@ -327,12 +357,13 @@ absl::Status FastConvBackwardInput(const KernelContext& context, const ConvGeome
   return absl::OkStatus();
 }
 
-absl::Status FastConvBackwardFilter(const KernelContext& context, const ConvGeometry& g, const float* x,
-                                    const float* dy, float* dfilter) {
+absl::Status FastConvBackwardFilter(const KernelContext& context, const ConvGeometry& g,
+                                    const float* x, const float* dy, float* dfilter) {
   const FilterSums filter_sums(g, BestConvKernels(), x, dy);
   // Enough groups to share the work, few enough that adding up their sums stays cheap.
   const int64_t work = g.batch * g.out_height * g.out_width * g.filter_height * g.filter_width;
-  const int64_t groups = std::clamp<int64_t>(work / 256, 1, std::min<int64_t>(8, std::max<int64_t>(g.batch, 1)));
+  const int64_t groups =
+      std::clamp<int64_t>(work / 256, 1, std::min<int64_t>(8, std::max<int64_t>(g.batch, 1)));
   const int64_t images = (g.batch + groups - 1) / groups;
   ASSIGN_OR_RETURN(Tensor sums, context.Allocate(kFloat, {groups, filter_sums.sums()}));
   ASSIGN_OR_RETURN(Tensor scratch, context.Allocate(kFloat, {groups, filter_sums.gathered()}));
@@ -345,17 +376,18 @@ absl::Status FastConvBackwardFilter(const KernelContext& context, const ConvGeom
                     all_scratch + group * filter_sums.gathered(), own);
   });
   const int64_t rows = g.filter_height * g.filter_width * g.in_channels;
-  context.ParallelFor(rows, std::max<int64_t>(1, 4096 / filter_sums.packed()), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      float* out = dfilter + r * g.out_channels;
-      const float* from = all_sums + r * filter_sums.packed();
-      std::copy_n(from, g.out_channels, out);
-      for (int64_t group = 1; group < groups; ++group) {
-        const float* next = from + group * filter_sums.sums();
-        for (int64_t c = 0; c < g.out_channels; ++c) out[c] += next[c];
-      }
-    }
-  });
+  context.ParallelFor(rows, std::max<int64_t>(1, 4096 / filter_sums.packed()),
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t r = begin; r < end; ++r) {
+                          float* out = dfilter + r * g.out_channels;
+                          const float* from = all_sums + r * filter_sums.packed();
+                          std::copy_n(from, g.out_channels, out);
+                          for (int64_t group = 1; group < groups; ++group) {
+                            const float* next = from + group * filter_sums.sums();
+                            for (int64_t c = 0; c < g.out_channels; ++c) out[c] += next[c];
+                          }
+                        }
+                      });
   return absl::OkStatus();
 }
 

@@ -2,7 +2,8 @@
 
 namespace espalier {
 
-std::vector<OpExample> UnaryExamples(double (*function)(double), std::initializer_list<float> points) {
+std::vector<OpExample> UnaryExamples(double (*function)(double),
+                                     std::initializer_list<float> points) {
   const auto apply = [&](const Tensor& x) {
     std::vector<float> values;
     for (float v : x.flat<float>()) values.push_back(static_cast<float>(function(v)));

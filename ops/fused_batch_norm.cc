@@ -1,9 +1,11 @@
-// FusedBatchNormV3 and FusedBatchNormGradV3 in NHWC. Tested by the registry test and batch_normalization_test.cc.
+// FusedBatchNormV3 and FusedBatchNormGradV3 in NHWC. Tested by the registry test and
+// batch_normalization_test.cc.
 //
-// Ioffe & Szegedy 2015. Training: the batch's own mean and (biased) variance normalise; outputs 1 and 2 are the mean
-// and the unbiased variance (n / (n - 1)), as TensorFlow's kernel has them. The variance is summed around the mean, in
-// a second pass, so a large mean costs no digits. The reserved outputs carry what the gradient needs: mean and biased
-// variance in training, the given statistics otherwise.
+// Ioffe & Szegedy 2015. Training: the batch's own mean and (biased) variance normalise; outputs 1
+// and 2 are the mean and the unbiased variance (n / (n - 1)), as TensorFlow's kernel has them. The
+// variance is summed around the mean, in a second pass, so a large mean costs no digits. The
+// reserved outputs carry what the gradient needs: mean and biased variance in training, the given
+// statistics otherwise.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -23,10 +25,12 @@ struct Times {
   auto operator()(auto x, auto y) const { return x * y; }
 };
 
-// Sums of a function of the row elements for each channel, over blocks of rows in parallel, in a fixed order.
-// term(value, channel) is called for runs of rows laid side by side, so the inner loop stays wide.
+// Sums of a function of the row elements for each channel, over blocks of rows in parallel, in a
+// fixed order. term(value, channel) is called for runs of rows laid side by side, so the inner loop
+// stays wide.
 template <typename T, typename Term>
-std::vector<T> ChannelSums(const KernelContext& context, int64_t rows, int64_t channels, Term&& term) {
+std::vector<T> ChannelSums(const KernelContext& context, int64_t rows, int64_t channels,
+                           Term&& term) {
   const int64_t block = std::max<int64_t>(1, 16384 / std::max<int64_t>(channels, 1));
   const int64_t blocks = std::max<int64_t>(1, (rows + block - 1) / block);
   const int64_t copies = std::max<int64_t>(1, 64 / std::max<int64_t>(channels, 1));
@@ -62,12 +66,13 @@ template <typename F>
 void ForEachWide(const KernelContext& context, int64_t rows, int64_t channels, F&& f) {
   const int64_t copies = std::max<int64_t>(1, 64 / std::max<int64_t>(channels, 1));
   const int64_t wide = copies * channels;
-  context.ParallelFor(rows, std::max<int64_t>(copies, 16384 / std::max<int64_t>(channels, 1) / copies * copies),
-                      [&](int64_t begin, int64_t end) {
-    int64_t row = begin;
-    for (; row + copies <= end; row += copies) f(row * channels, wide);
-    if (row < end) f(row * channels, (end - row) * channels);
-  });
+  context.ParallelFor(
+      rows, std::max<int64_t>(copies, 16384 / std::max<int64_t>(channels, 1) / copies * copies),
+      [&](int64_t begin, int64_t end) {
+        int64_t row = begin;
+        for (; row + copies <= end; row += copies) f(row * channels, wide);
+        if (row < end) f(row * channels, (end - row) * channels);
+      });
 }
 
 template <typename T>
@@ -77,7 +82,8 @@ struct Statistics {
 };
 
 template <typename T>
-Statistics<T> BatchStatistics(const KernelContext& context, const T* x, int64_t rows, int64_t channels) {
+Statistics<T> BatchStatistics(const KernelContext& context, const T* x, int64_t rows,
+                              int64_t channels) {
   Statistics<T> s;
   s.mean = ChannelSums<T>(context, rows, channels, [&](int64_t at, int64_t n, T* sums) {
     for (int64_t i = 0; i < n; ++i) sums[i] += x[at + i];
@@ -108,9 +114,12 @@ absl::StatusOr<NormAttrs> AttrsOf(const Node& node) {
   NormAttrs attrs;
   attrs.epsilon = node.attr<float>("epsilon");
   if (!(attrs.epsilon >= 0)) {
-    return absl::InvalidArgumentError(absl::StrCat("attr epsilon must not be negative, received ", attrs.epsilon));
+    return absl::InvalidArgumentError(
+        absl::StrCat("attr epsilon must not be negative, received ", attrs.epsilon));
   }
-  attrs.average_factor = node.FindAttr("exponential_avg_factor") == nullptr ? 1 : node.attr<float>("exponential_avg_factor");
+  attrs.average_factor = node.FindAttr("exponential_avg_factor") == nullptr
+                             ? 1
+                             : node.attr<float>("exponential_avg_factor");
   attrs.training = node.attr<bool>("is_training");
   return attrs;
 }
@@ -129,17 +138,21 @@ Tensor VectorOf(const std::vector<T>& values) {
 template <typename T>
 absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
   const Tensor& x = context.input(0);
-  if (x.rank() != 4) return absl::InvalidArgumentError(absl::StrCat("x must have rank 4, received ", x.shape().ToString()));
+  if (x.rank() != 4)
+    return absl::InvalidArgumentError(
+        absl::StrCat("x must have rank 4, received ", x.shape().ToString()));
   const int64_t channels = x.dim(3);
   const int64_t rows = channels == 0 ? 0 : x.num_elements() / channels;
-  for (int i = 1; i <= 2; ++i) RETURN_IF_ERROR(CheckVector(context.input(i), channels, i == 1 ? "scale" : "offset"));
+  for (int i = 1; i <= 2; ++i)
+    RETURN_IF_ERROR(CheckVector(context.input(i), channels, i == 1 ? "scale" : "offset"));
   const T* scale = context.input(1).data<T>();
   const T* offset = context.input(2).data<T>();
   Statistics<T> s;
   std::vector<T> running_mean, running_variance;
   const bool given = !attrs.training || attrs.average_factor != 1;
   if (given) {
-    for (int i = 3; i <= 4; ++i) RETURN_IF_ERROR(CheckVector(context.input(i), channels, i == 3 ? "mean" : "variance"));
+    for (int i = 3; i <= 4; ++i)
+      RETURN_IF_ERROR(CheckVector(context.input(i), channels, i == 3 ? "mean" : "variance"));
     running_mean.assign(context.input(3).data<T>(), context.input(3).data<T>() + channels);
     running_variance.assign(context.input(4).data<T>(), context.input(4).data<T>() + channels);
   }
@@ -156,8 +169,10 @@ absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
     running_variance.resize(channels);
     for (int64_t c = 0; c < channels; ++c) {
       const T variance = s.variance[c] * unbiased;
-      running_mean[c] = factor == 1 ? s.mean[c] : (1 - factor) * running_mean[c] + factor * s.mean[c];
-      running_variance[c] = factor == 1 ? variance : (1 - factor) * running_variance[c] + factor * variance;
+      running_mean[c] =
+          factor == 1 ? s.mean[c] : (1 - factor) * running_mean[c] + factor * s.mean[c];
+      running_variance[c] =
+          factor == 1 ? variance : (1 - factor) * running_variance[c] + factor * variance;
     }
   } else {
     s.mean = running_mean;
@@ -189,14 +204,16 @@ absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
 
 // With x̂ = (x - mean) / sqrt(variance + epsilon) and n rows:
 //   d offset = Σ dy, d scale = Σ dy x̂,
-//   training: dx = scale / sqrt(variance + epsilon) (dy - Σ dy / n - x̂ Σ dy x̂ / n); else dx = scale / sqrt(…) dy.
+//   training: dx = scale / sqrt(variance + epsilon) (dy - Σ dy / n - x̂ Σ dy x̂ / n); else dx = scale
+//   / sqrt(…) dy.
 template <typename T>
 absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
   const Tensor& dy = context.input(0);
   const Tensor& x = context.input(1);
   if (x.rank() != 4 || !(dy.shape() == x.shape())) {
-    return absl::InvalidArgumentError(absl::StrCat("y_backprop and x must have one shape of rank 4, received ",
-                                                   dy.shape().ToString(), " and ", x.shape().ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("y_backprop and x must have one shape of rank 4, received ",
+                     dy.shape().ToString(), " and ", x.shape().ToString()));
   }
   const int64_t channels = x.dim(3);
   const int64_t rows = channels == 0 ? 0 : x.num_elements() / channels;
@@ -211,13 +228,15 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
   const T* g = dy.data<T>();
   const T* in = x.data<T>();
   const std::vector<T> wide_mean = Widen(mean);
-  const std::vector<T> sum = ChannelSums<T>(context, rows, channels, [&](int64_t at, int64_t n, T* sums) {
-    for (int64_t i = 0; i < n; ++i) sums[i] += g[at + i];
-  });
-  std::vector<T> product = ChannelSums<T>(context, rows, channels, [&](int64_t at, int64_t n, T* sums) {
-    const T* m = wide_mean.data();
-    for (int64_t i = 0; i < n; ++i) sums[i] += g[at + i] * (in[at + i] - m[i]);
-  });
+  const std::vector<T> sum =
+      ChannelSums<T>(context, rows, channels, [&](int64_t at, int64_t n, T* sums) {
+        for (int64_t i = 0; i < n; ++i) sums[i] += g[at + i];
+      });
+  std::vector<T> product =
+      ChannelSums<T>(context, rows, channels, [&](int64_t at, int64_t n, T* sums) {
+        const T* m = wide_mean.data();
+        for (int64_t i = 0; i < n; ++i) sums[i] += g[at + i] * (in[at + i] - m[i]);
+      });
   for (int64_t c = 0; c < channels; ++c) product[c] *= inverse[c];
   // dx = a dy + b x + d, for each channel.
   std::vector<T> a(channels), b(channels, T(0)), d(channels, T(0));
@@ -249,18 +268,20 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
 template <bool kGrad>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   ASSIGN_OR_RETURN(NormAttrs attrs, AttrsOf(node));
-  return DispatchType(NormTypes(), RemoveRef(node.input(0).dtype()), [attrs]<typename T>() -> KernelFunction {
-    return [attrs](KernelContext& context) {
-      return kGrad ? Backward<T>(context, attrs) : Forward<T>(context, attrs);
-    };
-  });
+  return DispatchType(NormTypes(), RemoveRef(node.input(0).dtype()),
+                      [attrs]<typename T>() -> KernelFunction {
+                        return [attrs](KernelContext& context) {
+                          return kGrad ? Backward<T>(context, attrs) : Forward<T>(context, attrs);
+                        };
+                      });
 }
 
 absl::Status ForwardShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(0, 4));
   RETURN_IF_ERROR(AttrsOf(c.node()).status());
   Shape x = c.input(0).has_rank() ? c.input(0) : Shape::UnknownOfRank(4);
-  const bool given = !c.node().attr<bool>("is_training") || c.node().attr<float>("exponential_avg_factor") != 1;
+  const bool given =
+      !c.node().attr<bool>("is_training") || c.node().attr<float>("exponential_avg_factor") != 1;
   Shape channels = {x.dim(3)};
   for (int i = 1; i <= (given ? 4 : 2); ++i) {
     ASSIGN_OR_RETURN(channels, Shape::Merge(channels, c.input(i)));
@@ -289,8 +310,9 @@ std::vector<Output> ForwardGradient(const GradientContext& g) {
                          {"is_training", node.attr<bool>("is_training")}};
   // In inference the statistics that normalised are the inputs.
   const bool training = node.attr<bool>("is_training");
-  const Node* grad = g.OpNode("FusedBatchNormGradV3", {g.dy(), g.x(0), g.Op("Cast", {g.x(1)}, {{"DstT", kFloat}}),
-                                                       training ? g.y(3) : g.x(3), training ? g.y(4) : g.x(4), g.y(5)},
+  const Node* grad = g.OpNode("FusedBatchNormGradV3",
+                              {g.dy(), g.x(0), g.Op("Cast", {g.x(1)}, {{"DstT", kFloat}}),
+                               training ? g.y(3) : g.x(3), training ? g.y(4) : g.x(4), g.y(5)},
                               attrs);
   if (grad == nullptr) return {};
   return {grad->output(0), grad->output(1), grad->output(2)};
@@ -310,36 +332,47 @@ void RegisterFusedBatchNorm(OpRegistry& registry) {
   const Tensor x = F({1, 2, 2, 2}, {1, 10, 2, 30, 4, 20, 5, 40});
   const Tensor ones = F({2}, {1, 1});
   const Tensor zeros = F({2}, {0, 0});
-  AddNormAttrs(registry.Add("FusedBatchNormV3")
-                   .Doc("Batch normalisation: by the batch's statistics in training, by the given ones else. Outputs "
-                        "the normalised tensor, mean, unbiased variance, and what the gradient needs.")
-                   .In("x", "T")
-                   .In("scale", "U")
-                   .In("offset", "U")
-                   .In("mean", "U")
-                   .In("variance", "U")
-                   .Out("y", "T")
-                   .Out("batch_mean", "U")
-                   .Out("batch_variance", "U")
-                   .Out("reserve_space_1", "U")
-                   .Out("reserve_space_2", "U")
-                   .Out("reserve_space_3", kFloat))
+  const Tensor none = F({0}, {});
+  AddNormAttrs(
+      registry.Add("FusedBatchNormV3")
+          .Doc("Batch normalisation: by the batch's statistics in training, by the given ones "
+               "else. Outputs "
+               "the normalised tensor, mean, unbiased variance, and what the gradient needs.")
+          .In("x", "T")
+          .In("scale", "U")
+          .In("offset", "U")
+          .In("mean", "U")
+          .In("variance", "U")
+          .Out("y", "T")
+          .Out("batch_mean", "U")
+          .Out("batch_variance", "U")
+          .Out("reserve_space_1", "U")
+          .Out("reserve_space_2", "U")
+          .Out("reserve_space_3", kFloat))
       .Attr("exponential_avg_factor", 1.0)
       .Shape(ForwardShape)
       .Kernel(Make<false>)
       .Gradient(ForwardGradient)
-      .Example({.name = "inference", .inputs = {F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}), F({1}, {1}), F({1}, {4})},
-                .attrs = {{"is_training", false}, {"epsilon", 0.0}},
-                .expected = {F({1, 1, 2, 1}, {1, 3}), F({1}, {1}), F({1}, {4}), F({1}, {1}), F({1}, {4})},
-                .check_gradient = false})
-      .Example({.name = "training", .inputs = {x, ones, zeros, F({0}, {}), F({0}, {})},
+      .Example(
+          {.name = "inference",
+           .inputs = {F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}), F({1}, {1}), F({1}, {4})},
+           .attrs = {{"is_training", false}, {"epsilon", 0.0}},
+           .expected = {F({1, 1, 2, 1}, {1, 3}), F({1}, {1}), F({1}, {4}), F({1}, {1}), F({1}, {4}),
+                        none},
+           .check_gradient = false})
+      .Example({.name = "training",
+                .inputs = {x, ones, zeros, F({0}, {}), F({0}, {})},
                 .attrs = {{"epsilon", 0.0}},
-                .expected = {F({1, 2, 2, 2}, {-1.2649111f, -1.3416408f, -0.63245553f, 0.4472136f, 0.63245553f,
-                                              -0.4472136f, 1.2649111f, 1.3416408f}),
-                             F({2}, {3, 25}), F({2}, {10.f / 3, 500.f / 3}), F({2}, {3, 25}), F({2}, {2.5f, 125})},
-                .check_gradient = false, .tolerance = 1e-4})
-      .Example({.name = "empty", .inputs = {F({0, 2, 2, 1}, {}), F({1}, {1}), F({1}, {0}), F({1}, {0}), F({1}, {1})},
-                .attrs = {{"is_training", false}}, .check_gradient = false});
+                .expected = {F({1, 2, 2, 2}, {-1.2649111f, -1.3416408f, -0.63245553f, 0.4472136f,
+                                              0.63245553f, -0.4472136f, 1.2649111f, 1.3416408f}),
+                             F({2}, {3, 25}), F({2}, {10.f / 3, 500.f / 3}), F({2}, {3, 25}),
+                             F({2}, {2.5f, 125}), none},
+                .check_gradient = false,
+                .tolerance = 1e-4})
+      .Example({.name = "empty",
+                .inputs = {F({0, 2, 2, 1}, {}), F({1}, {1}), F({1}, {0}), F({1}, {0}), F({1}, {1})},
+                .attrs = {{"is_training", false}},
+                .check_gradient = false});
   AddNormAttrs(registry.Add("FusedBatchNormGradV3")
                    .Doc("The gradients of FusedBatchNormV3 by x, scale and offset.")
                    .In("y_backprop", "T")
@@ -355,19 +388,25 @@ void RegisterFusedBatchNorm(OpRegistry& registry) {
                    .Out("reserve_space_5", "U"))
       .Shape(BackwardShape)
       .Kernel(Make<true>)
-      .GradientMissing("second order goes through Moments and BatchNormalization, which are made of simple ops")
-      .Example({.name = "inference", .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}), F({1}, {2}),
-                                                F({1}, {1}), F({1}, {4}), F({0}, {})},
-                .attrs = {{"is_training", false}, {"epsilon", 0.0}},
-                .expected = {F({1, 1, 2, 1}, {1, 2}), F({1}, {2}), F({1}, {3}), F({0}, {}), F({0}, {})},
-                .check_gradient = false})
-      .Example({.name = "training sums to zero", .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}),
-                                                            F({1}, {2}), F({1}, {2}), F({1}, {1}), F({0}, {})},
-                .attrs = {{"epsilon", 0.0}},
-                .expected = {F({1, 1, 2, 1}, {0, 0}), F({1}, {1}), F({1}, {3}), F({0}, {}), F({0}, {})},
-                .check_gradient = false})
-      .Example({.name = "empty", .inputs = {F({0, 1, 1, 1}, {}), F({0, 1, 1, 1}, {}), F({1}, {2}), F({1}, {1}),
-                                            F({1}, {4}), F({0}, {})},
+      .GradientMissing(
+          "second order goes through Moments and BatchNormalization, which are made of simple ops")
+      .Example(
+          {.name = "inference",
+           .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}),
+                      F({1}, {4}), F({0}, {})},
+           .attrs = {{"is_training", false}, {"epsilon", 0.0}},
+           .expected = {F({1, 1, 2, 1}, {1, 2}), F({1}, {2}), F({1}, {3}), F({0}, {}), F({0}, {})},
+           .check_gradient = false})
+      .Example(
+          {.name = "training sums to zero",
+           .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {2}),
+                      F({1}, {1}), F({0}, {})},
+           .attrs = {{"epsilon", 0.0}},
+           .expected = {F({1, 1, 2, 1}, {0, 0}), F({1}, {1}), F({1}, {3}), F({0}, {}), F({0}, {})},
+           .check_gradient = false})
+      .Example({.name = "empty",
+                .inputs = {F({0, 1, 1, 1}, {}), F({0, 1, 1, 1}, {}), F({1}, {2}), F({1}, {1}),
+                           F({1}, {4}), F({0}, {})},
                 .expected = {F({0, 1, 1, 1}, {}), F({1}, {0}), F({1}, {0}), F({0}, {}), F({0}, {})},
                 .check_gradient = false});
 }

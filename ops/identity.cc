@@ -1,5 +1,5 @@
-// Ops that pass their input on: Identity, RefIdentity, StopGradient, PreventGradient, EnsureShape, CheckNumerics.
-// Tested by the registry test.
+// Ops that pass their input on: Identity, RefIdentity, StopGradient, PreventGradient, EnsureShape,
+// CheckNumerics. Tested by the registry test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -28,8 +28,8 @@ absl::Status EnsuredShape(InferenceContext& c) {
 absl::StatusOr<KernelFunction> MakeEnsureShape(const Node& node) {
   return KernelFunction([shape = node.attr<Shape>("shape")](KernelContext& context) {
     if (!Shape::Compatible(shape, context.input(0).shape())) {
-      return absl::InvalidArgumentError(absl::StrCat("expected shape ", shape.ToString(), ", received ",
-                                                     context.input(0).shape().ToString()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "expected shape ", shape.ToString(), ", received ", context.input(0).shape().ToString()));
     }
     context.ForwardValue(0, 0);
     return absl::OkStatus();
@@ -44,7 +44,10 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
       .TypeAttr("T")
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false})
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2})},
+                .expected = {F({2}, {1, 2})},
+                .check_gradient = false})
       .Example({.name = "strings", .inputs = {Tensor("text")}, .expected = {Tensor("text")}})
       .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = {F({0}, {})}});
 }
@@ -53,9 +56,11 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
 
 void RegisterIdentity(OpRegistry& registry) {
   Add(registry, "Identity", "Its input.")
-      .PartialValue([](const Node& node, int depth) { return PartialIntegers(node.input(0), depth); })
+      .PartialValue(
+          [](const Node& node, int depth) { return PartialIntegers(node.input(0), depth); })
       .Gradient(PassGradient)
-      .Example({.name = "gradient passes", .inputs = {F({2}, {3, 4})}, .expected = {F({2}, {3, 4})}});
+      .Example(
+          {.name = "gradient passes", .inputs = {F({2}, {3, 4})}, .expected = {F({2}, {3, 4})}});
   Add(registry, "StopGradient", "Its input, as a constant for gradients.")
       .NotDifferentiable("it is made to stop gradients");
   registry.Add("PreventGradient")
@@ -67,7 +72,10 @@ void RegisterIdentity(OpRegistry& registry) {
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
       .GradientMissing("it is made to refuse gradients; its attr message says why")
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false})
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2})},
+                .expected = {F({2}, {1, 2})},
+                .check_gradient = false})
       .Example({.name = "scalar", .inputs = {I({}, {1})}, .expected = {I({}, {1})}})
       .Example({.name = "empty", .inputs = {I({0}, {})}, .expected = {I({0}, {})}});
   registry.Add("EnsureShape")
@@ -79,11 +87,18 @@ void RegisterIdentity(OpRegistry& registry) {
       .Shape(EnsuredShape)
       .Kernel(MakeEnsureShape)
       .Gradient(PassGradient)
-      .Example({.name = "matrix", .inputs = {F({2, 1}, {1, 2})}, .attrs = {{"shape", Shape{-1, 1}}},
+      .Example({.name = "matrix",
+                .inputs = {F({2, 1}, {1, 2})},
+                .attrs = {{"shape", Shape{-1, 1}}},
                 .expected = {F({2, 1}, {1, 2})}})
-      .Example({.name = "any", .inputs = {F({}, {1})}, .attrs = {{"shape", Shape::Unknown()}},
+      .Example({.name = "any",
+                .inputs = {F({}, {1})},
+                .attrs = {{"shape", Shape::Unknown()}},
                 .expected = {F({}, {1})}})
-      .Example({.name = "empty", .inputs = {F({0}, {})}, .attrs = {{"shape", Shape{0}}}, .expected = {F({0}, {})}});
+      .Example({.name = "empty",
+                .inputs = {F({0}, {})},
+                .attrs = {{"shape", Shape{0}}},
+                .expected = {F({0}, {})}});
   registry.Add("RefIdentity")
       .Doc("The same variable.")
       .RefIn("input", "T")
@@ -93,7 +108,10 @@ void RegisterIdentity(OpRegistry& registry) {
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
       .Gradient(PassGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .expected = {F({2}, {1, 2})}, .check_gradient = false});
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2})},
+                .expected = {F({2}, {1, 2})},
+                .check_gradient = false});
 }
 
 }  // namespace espalier

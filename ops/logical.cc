@@ -29,12 +29,16 @@ void AddBinary(OpRegistry& registry, const char* name, const char* doc) {
       .Shape(BroadcastShape)
       .Kernel(BinaryKernel<Functor>(TypeList<bool>()))
       .NotDifferentiable("its output is bool")
-      .Example({.name = "vector", .inputs = {B({4}, {false, false, true, true}), B({4}, {false, true, false, true})},
-                .expected = {B({4}, {Functor()(false, false), Functor()(false, true), Functor()(true, false),
-                                     Functor()(true, true)})}})
-      .Example({.name = "scalar", .inputs = {B({2}, {false, true}), B({}, {true})},
+      .Example({.name = "vector",
+                .inputs = {B({4}, {false, false, true, true}), B({4}, {false, true, false, true})},
+                .expected = {B({4}, {Functor()(false, false), Functor()(false, true),
+                                     Functor()(true, false), Functor()(true, true)})}})
+      .Example({.name = "scalar",
+                .inputs = {B({2}, {false, true}), B({}, {true})},
                 .expected = {B({2}, {Functor()(false, true), Functor()(true, true)})}})
-      .Example({.name = "empty", .inputs = {B({0, 2}, {}), B({2}, {true, false})}, .expected = {B({0, 2}, {})}});
+      .Example({.name = "empty",
+                .inputs = {B({0, 2}, {}), B({2}, {true, false})},
+                .expected = {B({0, 2}, {})}});
 }
 
 }  // namespace
@@ -50,7 +54,9 @@ void RegisterLogical(OpRegistry& registry) {
       .Shape(UnchangedShape)
       .Kernel(UnaryKernel<Not>(TypeList<bool>()))
       .NotDifferentiable("its output is bool")
-      .Example({.name = "vector", .inputs = {B({2}, {false, true})}, .expected = {B({2}, {true, false})}})
+      .Example({.name = "vector",
+                .inputs = {B({2}, {false, true})},
+                .expected = {B({2}, {true, false})}})
       .Example({.name = "scalar", .inputs = {B({}, {false})}, .expected = {B({}, {true})}})
       .Example({.name = "empty", .inputs = {B({0}, {})}, .expected = {B({0}, {})}});
 }

@@ -1,4 +1,5 @@
-// MatMul: Eigen on one thread, on blocks of rows that are cut by shape. Tested by the registry test.
+// MatMul: Eigen on one thread, on blocks of rows that are cut by shape. Tested by the registry
+// test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -16,8 +17,8 @@ template <typename T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 template <typename T>
-void MultiplyRows(const T* a, const T* b, T* y, int64_t m, int64_t k, int64_t n, bool transpose_a, bool transpose_b,
-                  int64_t begin, int64_t end) {
+void MultiplyRows(const T* a, const T* b, T* y, int64_t m, int64_t k, int64_t n, bool transpose_a,
+                  bool transpose_b, int64_t begin, int64_t end) {
   const Eigen::Map<const Matrix<T>> left(a, transpose_a ? k : m, transpose_a ? m : k);
   const Eigen::Map<const Matrix<T>> right(b, transpose_b ? n : k, transpose_b ? k : n);
   Eigen::Map<Matrix<T>> out(y + begin * n, end - begin, n);
@@ -38,16 +39,17 @@ absl::Status Multiply(KernelContext& context, bool transpose_a, bool transpose_b
   const Tensor& a = context.input(0);
   const Tensor& b = context.input(1);
   if (a.rank() != 2 || b.rank() != 2) {
-    return absl::InvalidArgumentError(absl::StrCat("both inputs must be matrices, received ", a.shape().ToString(),
-                                                   " and ", b.shape().ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("both inputs must be matrices, received ",
+                                                   a.shape().ToString(), " and ",
+                                                   b.shape().ToString()));
   }
   const int64_t m = a.dim(transpose_a ? 1 : 0);
   const int64_t k = a.dim(transpose_a ? 0 : 1);
   const int64_t n = b.dim(transpose_b ? 0 : 1);
   if (b.dim(transpose_b ? 1 : 0) != k) {
-    return absl::InvalidArgumentError(absl::StrCat("inner dimensions differ: ", a.shape().ToString(),
-                                                   transpose_a ? " (transposed)" : "", " times ",
-                                                   b.shape().ToString(), transpose_b ? " (transposed)" : ""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "inner dimensions differ: ", a.shape().ToString(), transpose_a ? " (transposed)" : "",
+        " times ", b.shape().ToString(), transpose_b ? " (transposed)" : ""));
   }
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, {m, n}));
   T* out = y.mutable_data<T>();
@@ -66,9 +68,10 @@ absl::Status Multiply(KernelContext& context, bool transpose_a, bool transpose_b
 absl::StatusOr<KernelFunction> MakeMatMul(const Node& node) {
   const bool a = node.attr<bool>("transpose_a");
   const bool b = node.attr<bool>("transpose_b");
-  return DispatchType(MatMulTypes(), RemoveRef(node.input(0).dtype()), [=]<typename T>() -> KernelFunction {
-    return [=](KernelContext& context) { return Multiply<T>(context, a, b); };
-  });
+  return DispatchType(MatMulTypes(), RemoveRef(node.input(0).dtype()),
+                      [=]<typename T>() -> KernelFunction {
+                        return [=](KernelContext& context) { return Multiply<T>(context, a, b); };
+                      });
 }
 
 absl::Status MatMulShape(InferenceContext& c) {
@@ -79,9 +82,9 @@ absl::Status MatMulShape(InferenceContext& c) {
   const int64_t inner_a = c.dim(0, 1 - ta);
   const int64_t inner_b = c.dim(1, tb);
   if (inner_a >= 0 && inner_b >= 0 && inner_a != inner_b) {
-    return absl::InvalidArgumentError(absl::StrCat("inner dimensions differ: ", c.input(0).ToString(),
-                                                   ta != 0 ? " (transposed)" : "", " times ", c.input(1).ToString(),
-                                                   tb != 0 ? " (transposed)" : ""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "inner dimensions differ: ", c.input(0).ToString(), ta != 0 ? " (transposed)" : "",
+        " times ", c.input(1).ToString(), tb != 0 ? " (transposed)" : ""));
   }
   c.set_output(0, {c.dim(0, ta), c.dim(1, 1 - tb)});
   return absl::OkStatus();
@@ -119,13 +122,21 @@ void RegisterMatMul(OpRegistry& registry) {
       .Kernel(MakeMatMul)
       .Gradient(MatMulGradient)
       .Example({.name = "plain", .inputs = {a, b}, .expected = {ab}})
-      .Example({.name = "a transposed", .inputs = {F({3, 2}, {1, 4, 2, 5, 3, 6}), b},
-                .attrs = {{"transpose_a", true}}, .expected = {ab}})
-      .Example({.name = "b transposed", .inputs = {a, F({2, 3}, {1, 0.5f, 3, -1, 2, 0})},
-                .attrs = {{"transpose_b", true}}, .expected = {ab}})
-      .Example({.name = "both", .inputs = {F({3, 2}, {1, 4, 2, 5, 3, 6}), F({2, 3}, {1, 0.5f, 3, -1, 2, 0})},
-                .attrs = {{"transpose_a", true}, {"transpose_b", true}}, .expected = {ab}})
-      .Example({.name = "nothing to sum", .inputs = {F({2, 0}, {}), F({0, 1}, {})}, .expected = {F({2, 1}, {0, 0})}});
+      .Example({.name = "a transposed",
+                .inputs = {F({3, 2}, {1, 4, 2, 5, 3, 6}), b},
+                .attrs = {{"transpose_a", true}},
+                .expected = {ab}})
+      .Example({.name = "b transposed",
+                .inputs = {a, F({2, 3}, {1, 0.5f, 3, -1, 2, 0})},
+                .attrs = {{"transpose_b", true}},
+                .expected = {ab}})
+      .Example({.name = "both",
+                .inputs = {F({3, 2}, {1, 4, 2, 5, 3, 6}), F({2, 3}, {1, 0.5f, 3, -1, 2, 0})},
+                .attrs = {{"transpose_a", true}, {"transpose_b", true}},
+                .expected = {ab}})
+      .Example({.name = "nothing to sum",
+                .inputs = {F({2, 0}, {}), F({0, 1}, {})},
+                .expected = {F({2, 1}, {0, 0})}});
 }
 
 }  // namespace espalier

@@ -40,7 +40,8 @@ struct Pool {
 
   static absl::StatusOr<Pool> Make(const PoolAttrs& attrs, const Shape& input) {
     if (input.rank() != 4) {
-      return absl::InvalidArgumentError(absl::StrCat("the input must have rank 4, received ", input.ToString()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the input must have rank 4, received ", input.ToString()));
     }
     Pool p;
     p.attrs = attrs;
@@ -50,10 +51,12 @@ struct Pool {
     p.channels = input.dim(attrs.window.channel_axis());
     p.in_height = input.dim(attrs.window.height_axis());
     p.in_width = input.dim(attrs.window.width_axis());
-    ASSIGN_OR_RETURN(WindowSize rows, SizeWindow(attrs.window, attrs.window.height_axis(), p.in_height, attrs.height,
-                                                 attrs.window.stride_height, 1));
-    ASSIGN_OR_RETURN(WindowSize columns, SizeWindow(attrs.window, attrs.window.width_axis(), p.in_width, attrs.width,
-                                                    attrs.window.stride_width, 1));
+    ASSIGN_OR_RETURN(WindowSize rows,
+                     SizeWindow(attrs.window, attrs.window.height_axis(), p.in_height, attrs.height,
+                                attrs.window.stride_height, 1));
+    ASSIGN_OR_RETURN(WindowSize columns,
+                     SizeWindow(attrs.window, attrs.window.width_axis(), p.in_width, attrs.width,
+                                attrs.window.stride_width, 1));
     p.out_height = rows.out;
     p.out_width = columns.out;
     p.pad_top = rows.pad_before;
@@ -65,7 +68,8 @@ struct Pool {
   }
 
   int64_t In(int64_t n, int64_t h, int64_t w, int64_t c) const {
-    return nchw ? ((n * channels + c) * in_height + h) * in_width + w : ((n * in_height + h) * in_width + w) * channels + c;
+    return nchw ? ((n * channels + c) * in_height + h) * in_width + w
+                : ((n * in_height + h) * in_width + w) * channels + c;
   }
   int64_t Out(int64_t n, int64_t h, int64_t w, int64_t c) const {
     return nchw ? ((n * channels + c) * out_height + h) * out_width + w
@@ -89,7 +93,8 @@ struct Pool {
 
   // The largest element of a window, the first of equals; a NaN wins.
   template <typename T>
-  int64_t Largest(const T* x, int64_t n, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) const {
+  int64_t Largest(const T* x, int64_t n, int64_t h0, int64_t h1, int64_t w0, int64_t w1,
+                  int64_t c) const {
     int64_t best = -1;
     for (int64_t h = h0; h < h1; ++h) {
       for (int64_t w = w0; w < w1; ++w) {
@@ -109,18 +114,21 @@ absl::Status Forward(KernelContext& context, const PoolAttrs& attrs) {
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
   context.ParallelFor(pool.batch, 1, [&](int64_t n, int64_t) {
-    pool.ForEachWindow(n, [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
-      if constexpr (kMax) {
-        const int64_t at = pool.Largest(in, n, h0, h1, w0, w1, c);
-        out[o] = at < 0 ? std::numeric_limits<T>::lowest() : in[at];
-      } else {
-        ComputeType<T> sum(0);
-        for (int64_t h = h0; h < h1; ++h) {
-          for (int64_t w = w0; w < w1; ++w) sum += static_cast<ComputeType<T>>(in[pool.In(n, h, w, c)]);
-        }
-        out[o] = static_cast<T>(sum / static_cast<ComputeType<T>>(std::max<int64_t>(1, (h1 - h0) * (w1 - w0))));
-      }
-    });
+    pool.ForEachWindow(
+        n, [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
+          if constexpr (kMax) {
+            const int64_t at = pool.Largest(in, n, h0, h1, w0, w1, c);
+            out[o] = at < 0 ? std::numeric_limits<T>::lowest() : in[at];
+          } else {
+            ComputeType<T> sum(0);
+            for (int64_t h = h0; h < h1; ++h) {
+              for (int64_t w = w0; w < w1; ++w)
+                sum += static_cast<ComputeType<T>>(in[pool.In(n, h, w, c)]);
+            }
+            out[o] = static_cast<T>(
+                sum / static_cast<ComputeType<T>>(std::max<int64_t>(1, (h1 - h0) * (w1 - w0))));
+          }
+        });
   });
   context.set_output(0, std::move(y));
   return absl::OkStatus();
@@ -128,8 +136,8 @@ absl::Status Forward(KernelContext& context, const PoolAttrs& attrs) {
 
 absl::Status CheckOutputShape(const Pool& pool, const Tensor& t, const char* what) {
   if (t.shape() == pool.output) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(what, " must have shape ", pool.output.ToString(), ", received ",
-                                                 t.shape().ToString()));
+  return absl::InvalidArgumentError(absl::StrCat(what, " must have shape ", pool.output.ToString(),
+                                                 ", received ", t.shape().ToString()));
 }
 
 template <typename T>
@@ -144,10 +152,13 @@ absl::Status MaxBackward(KernelContext& context, const PoolAttrs& attrs) {
   const T* in = x.data<T>();
   const T* dy = context.input(2).data<T>();
   context.ParallelFor(pool.batch, 1, [&](int64_t n, int64_t) {
-    pool.ForEachWindow(n, [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
-      const int64_t at = pool.Largest(in, n, h0, h1, w0, w1, c);
-      if (at >= 0) out[at] = static_cast<T>(static_cast<ComputeType<T>>(out[at]) + static_cast<ComputeType<T>>(dy[o]));
-    });
+    pool.ForEachWindow(n,
+                       [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
+                         const int64_t at = pool.Largest(in, n, h0, h1, w0, w1, c);
+                         if (at >= 0)
+                           out[at] = static_cast<T>(static_cast<ComputeType<T>>(out[at]) +
+                                                    static_cast<ComputeType<T>>(dy[o]));
+                       });
   });
   context.set_output(0, std::move(dx));
   return absl::OkStatus();
@@ -163,12 +174,14 @@ absl::Status AverageBackward(KernelContext& context, const PoolAttrs& attrs) {
   std::vector<C> sums(dx.num_elements(), C(0));
   const T* dy = context.input(1).data<T>();
   context.ParallelFor(pool.batch, 1, [&](int64_t n, int64_t) {
-    pool.ForEachWindow(n, [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
-      const C share = static_cast<C>(dy[o]) / static_cast<C>(std::max<int64_t>(1, (h1 - h0) * (w1 - w0)));
-      for (int64_t h = h0; h < h1; ++h) {
-        for (int64_t w = w0; w < w1; ++w) sums[pool.In(n, h, w, c)] += share;
-      }
-    });
+    pool.ForEachWindow(
+        n, [&](int64_t o, int64_t h0, int64_t h1, int64_t w0, int64_t w1, int64_t c) {
+          const C share =
+              static_cast<C>(dy[o]) / static_cast<C>(std::max<int64_t>(1, (h1 - h0) * (w1 - w0)));
+          for (int64_t h = h0; h < h1; ++h) {
+            for (int64_t w = w0; w < w1; ++w) sums[pool.In(n, h, w, c)] += share;
+          }
+        });
   });
   for (size_t i = 0; i < sums.size(); ++i) dx.mutable_data<T>()[i] = static_cast<T>(sums[i]);
   context.set_output(0, std::move(dx));
@@ -201,8 +214,10 @@ absl::Status PoolShape(InferenceContext& c) {
   for (const bool rows : {true, false}) {
     const int axis = rows ? attrs.window.height_axis() : attrs.window.width_axis();
     if (shape.dim(axis) < 0) continue;
-    ASSIGN_OR_RETURN(WindowSize size, SizeWindow(attrs.window, axis, shape.dim(axis), rows ? attrs.height : attrs.width,
-                                                 rows ? attrs.window.stride_height : attrs.window.stride_width, 1));
+    ASSIGN_OR_RETURN(
+        WindowSize size,
+        SizeWindow(attrs.window, axis, shape.dim(axis), rows ? attrs.height : attrs.width,
+                   rows ? attrs.window.stride_height : attrs.window.stride_width, 1));
     shape.set_dim(axis, size.out);
   }
   c.set_output(0, shape);
@@ -211,8 +226,10 @@ absl::Status PoolShape(InferenceContext& c) {
 
 AttrMap PoolAttrMap(const Node& node) {
   AttrMap attrs;
-  for (const char* name : {"ksize", "strides", "padding", "data_format"}) attrs[name] = *node.FindAttr(name);
-  if (const AttrValue* paddings = node.FindAttr("explicit_paddings")) attrs["explicit_paddings"] = *paddings;
+  for (const char* name : {"ksize", "strides", "padding", "data_format"})
+    attrs[name] = *node.FindAttr(name);
+  if (const AttrValue* paddings = node.FindAttr("explicit_paddings"))
+    attrs["explicit_paddings"] = *paddings;
   return attrs;
 }
 
@@ -220,8 +237,9 @@ OpSchema& AddPoolAttrs(OpSchema& op, bool explicit_paddings) {
   op.TypeAttr("T", kRealDTypes)
       .RequiredAttr("ksize", AttrKind::kIntList)
       .RequiredAttr("strides", AttrKind::kIntList)
-      .StringAttr("padding", explicit_paddings ? std::vector<std::string>{"SAME", "VALID", "EXPLICIT"}
-                                               : std::vector<std::string>{"SAME", "VALID"})
+      .StringAttr("padding", explicit_paddings
+                                 ? std::vector<std::string>{"SAME", "VALID", "EXPLICIT"}
+                                 : std::vector<std::string>{"SAME", "VALID"})
       .StringAttr("data_format", {"NHWC", "NCHW"}, "NHWC");
   if (explicit_paddings) op.Attr("explicit_paddings", std::vector<int64_t>());
   return op;
@@ -239,19 +257,32 @@ void RegisterPooling(OpRegistry& registry) {
   const Tensor image = F({1, 3, 3, 1}, {1, 8, 3, 4, 5, 6, 7, 2, 9});
   const Tensor two = F({1, 2, 2, 2}, {1, 8, 3, 4, 5, 6, 7, 2});
   const Tensor none = F({0, 3, 3, 1}, {});
-  AddPoolAttrs(registry.Add("MaxPool").Doc("The largest of each window.").In("input", "T").Out("output", "T"), true)
+  AddPoolAttrs(registry.Add("MaxPool")
+                   .Doc("The largest of each window.")
+                   .In("input", "T")
+                   .Out("output", "T"),
+               true)
       .Shape(PoolShape)
       .Kernel(Make<Kind::kMax>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         return {g.Op("MaxPoolGrad", {g.x(0), g.y(0), g.dy()}, PoolAttrMap(g.node()))};
       })
-      .Example({.name = "valid", .inputs = {image}, .attrs = Window(2, 1, "VALID"),
+      .Example({.name = "valid",
+                .inputs = {image},
+                .attrs = Window(2, 1, "VALID"),
                 .expected = {F({1, 2, 2, 1}, {8, 8, 7, 9})}})
-      .Example({.name = "same", .inputs = {image}, .attrs = Window(2, 2, "SAME"),
+      .Example({.name = "same",
+                .inputs = {image},
+                .attrs = Window(2, 2, "SAME"),
                 .expected = {F({1, 2, 2, 1}, {8, 6, 7, 9})}})
-      .Example({.name = "channels", .inputs = {two}, .attrs = Window(2, 2, "VALID"),
+      .Example({.name = "channels",
+                .inputs = {two},
+                .attrs = Window(2, 2, "VALID"),
                 .expected = {F({1, 1, 1, 2}, {7, 8})}})
-      .Example({.name = "empty", .inputs = {none}, .attrs = Window(2, 1, "VALID"), .expected = {F({0, 2, 2, 1}, {})}});
+      .Example({.name = "empty",
+                .inputs = {none},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {F({0, 2, 2, 1}, {})}});
   AddPoolAttrs(registry.Add("AvgPool")
                    .Doc("The mean of each window; padding does not count.")
                    .In("value", "T")
@@ -262,29 +293,44 @@ void RegisterPooling(OpRegistry& registry) {
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         return {g.Op("AvgPoolGrad", {g.Op("Shape", {g.x(0)}), g.dy()}, PoolAttrMap(g.node()))};
       })
-      .Example({.name = "valid", .inputs = {image}, .attrs = Window(2, 1, "VALID"),
+      .Example({.name = "valid",
+                .inputs = {image},
+                .attrs = Window(2, 1, "VALID"),
                 .expected = {F({1, 2, 2, 1}, {4.5f, 5.5f, 4.5f, 5.5f})}})
-      .Example({.name = "same", .inputs = {image}, .attrs = Window(2, 2, "SAME"),
+      .Example({.name = "same",
+                .inputs = {image},
+                .attrs = Window(2, 2, "SAME"),
                 .expected = {F({1, 2, 2, 1}, {4.5f, 4.5f, 4.5f, 9})}})
-      .Example({.name = "empty", .inputs = {none}, .attrs = Window(2, 1, "VALID"), .expected = {F({0, 2, 2, 1}, {})}});
-  AddPoolAttrs(registry.Add("MaxPoolGrad")
-                   .Doc("The gradient of MaxPool: to the largest of each window, the first of equals.")
-                   .In("orig_input", "T")
-                   .In("orig_output", "T")
-                   .In("grad", "T")
-                   .Out("output", "T"),
-               true)
+      .Example({.name = "empty",
+                .inputs = {none},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {F({0, 2, 2, 1}, {})}});
+  AddPoolAttrs(
+      registry.Add("MaxPoolGrad")
+          .Doc("The gradient of MaxPool: to the largest of each window, the first of equals.")
+          .In("orig_input", "T")
+          .In("orig_output", "T")
+          .In("grad", "T")
+          .Out("output", "T"),
+      true)
       .Shape(UnchangedShape)
       .Kernel(Make<Kind::kMaxGrad>)
       .GradientMissing("MaxPoolGradGrad is not there yet")
-      .Example({.name = "valid", .inputs = {image, F({1, 2, 2, 1}, {8, 8, 7, 9}), F({1, 2, 2, 1}, {1, 2, 3, 4})},
-                .attrs = Window(2, 1, "VALID"), .expected = {F({1, 3, 3, 1}, {0, 3, 0, 0, 0, 0, 3, 0, 4})},
+      .Example({.name = "valid",
+                .inputs = {image, F({1, 2, 2, 1}, {8, 8, 7, 9}), F({1, 2, 2, 1}, {1, 2, 3, 4})},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {F({1, 3, 3, 1}, {0, 3, 0, 0, 0, 0, 3, 0, 4})},
                 .check_gradient = false})
-      .Example({.name = "channels", .inputs = {two, F({1, 1, 1, 2}, {7, 8}), F({1, 1, 1, 2}, {5, 6})},
-                .attrs = Window(2, 2, "VALID"), .expected = {F({1, 2, 2, 2}, {0, 6, 0, 0, 0, 0, 5, 0})},
+      .Example({.name = "channels",
+                .inputs = {two, F({1, 1, 1, 2}, {7, 8}), F({1, 1, 1, 2}, {5, 6})},
+                .attrs = Window(2, 2, "VALID"),
+                .expected = {F({1, 2, 2, 2}, {0, 6, 0, 0, 0, 0, 5, 0})},
                 .check_gradient = false})
-      .Example({.name = "empty", .inputs = {none, F({0, 2, 2, 1}, {}), F({0, 2, 2, 1}, {})},
-                .attrs = Window(2, 1, "VALID"), .expected = {none}, .check_gradient = false});
+      .Example({.name = "empty",
+                .inputs = {none, F({0, 2, 2, 1}, {}), F({0, 2, 2, 1}, {})},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {none},
+                .check_gradient = false});
   AddPoolAttrs(registry.Add("AvgPoolGrad")
                    .Doc("The gradient of AvgPool: an equal share for each element of the window.")
                    .In("orig_input_shape", kInt32)
@@ -300,13 +346,19 @@ void RegisterPooling(OpRegistry& registry) {
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         return {Output(), g.Op("AvgPool", {g.dy()}, PoolAttrMap(g.node()))};
       })
-      .Example({.name = "valid", .inputs = {I({4}, {1, 3, 3, 1}), F({1, 2, 2, 1}, {4, 8, 12, 16})},
-                .attrs = Window(2, 1, "VALID"), .expected = {F({1, 3, 3, 1}, {1, 3, 2, 4, 10, 6, 3, 7, 4})},
+      .Example({.name = "valid",
+                .inputs = {I({4}, {1, 3, 3, 1}), F({1, 2, 2, 1}, {4, 8, 12, 16})},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {F({1, 3, 3, 1}, {1, 3, 2, 4, 10, 6, 3, 7, 4})},
                 .constant_inputs = {0}})
-      .Example({.name = "same", .inputs = {I({4}, {1, 3, 3, 1}), F({1, 2, 2, 1}, {4, 2, 2, 1})},
-                .attrs = Window(2, 2, "SAME"), .expected = {F({1, 3, 3, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1})}})
-      .Example({.name = "empty", .inputs = {I({4}, {0, 3, 3, 1}), F({0, 2, 2, 1}, {})},
-                .attrs = Window(2, 1, "VALID"), .expected = {none}});
+      .Example({.name = "same",
+                .inputs = {I({4}, {1, 3, 3, 1}), F({1, 2, 2, 1}, {4, 2, 2, 1})},
+                .attrs = Window(2, 2, "SAME"),
+                .expected = {F({1, 3, 3, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1})}})
+      .Example({.name = "empty",
+                .inputs = {I({4}, {0, 3, 3, 1}), F({0, 2, 2, 1}, {})},
+                .attrs = Window(2, 1, "VALID"),
+                .expected = {none}});
 }
 
 }  // namespace espalier

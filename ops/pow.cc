@@ -28,18 +28,20 @@ struct Power {
 };
 
 absl::StatusOr<KernelFunction> MakePow(const Node& node) {
-  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()), []<typename T>() -> KernelFunction {
-    return [](KernelContext& context) -> absl::Status {
-      if constexpr (std::is_integral_v<T>) {
-        for (T exponent : context.input(1).flat<T>()) {
-          if (exponent < 0) {
-            return absl::InvalidArgumentError("integers to negative integer powers are not allowed");
-          }
-        }
-      }
-      return BroadcastBinary<T, Power>(context);
-    };
-  });
+  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
+                      []<typename T>() -> KernelFunction {
+                        return [](KernelContext& context) -> absl::Status {
+                          if constexpr (std::is_integral_v<T>) {
+                            for (T exponent : context.input(1).flat<T>()) {
+                              if (exponent < 0) {
+                                return absl::InvalidArgumentError(
+                                    "integers to negative integer powers are not allowed");
+                              }
+                            }
+                          }
+                          return BroadcastBinary<T, Power>(context);
+                        };
+                      });
 }
 
 std::vector<Output> PowGradient(const GradientContext& g) {
@@ -52,14 +54,17 @@ std::vector<Output> PowGradient(const GradientContext& g) {
   const Output positive = g.Op("Greater", {x, zeros});
   const Output safe = g.Op("SelectV2", {positive, x, g.Op("OnesLike", {x})});
   const Output log = g.Op("SelectV2", {positive, g.Op("Log", {safe}), zeros});
-  return {SumToShapeOf(g, dx, g.x(0), g.x(1)), SumToShapeOf(g, dy * g(g.y(0)) * g(log), g.x(1), g.x(0))};
+  return {SumToShapeOf(g, dx, g.x(0), g.x(1)),
+          SumToShapeOf(g, dy * g(g.y(0)) * g(log), g.x(1), g.x(0))};
 }
 
 }  // namespace
 
 void RegisterPow(OpRegistry& registry) {
   registry.Add("Pow")
-      .Doc("x to the power of y with broadcasting. A negative power of an integer is INVALID_ARGUMENT.")
+      .Doc(
+          "x to the power of y with broadcasting. A negative power of an integer is "
+          "INVALID_ARGUMENT.")
       .In("x", "T")
       .In("y", "T")
       .Out("z", "T")
@@ -69,7 +74,8 @@ void RegisterPow(OpRegistry& registry) {
       .Kernel(MakePow)
       .Gradient(PowGradient)
       .Examples(BinaryExamples([](double x, double y) { return std::pow(x, y); }))
-      .Example({.name = "integers", .inputs = {I({3}, {2, -3, 10}), I({3}, {10, 3, 0})},
+      .Example({.name = "integers",
+                .inputs = {I({3}, {2, -3, 10}), I({3}, {10, 3, 0})},
                 .expected = {I({3}, {1024, -27, 1})}});
 }
 

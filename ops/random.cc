@@ -1,9 +1,10 @@
-// RandomUniform, RandomUniformInt, RandomStandardNormal, TruncatedNormal: TensorFlow's numbers for equal seeds.
-// Tested by random_test.cc.
+// RandomUniform, RandomUniformInt, RandomStandardNormal, TruncatedNormal: TensorFlow's numbers for
+// equal seeds. Tested by random_test.cc.
 //
-// Facts taken from TensorFlow's generator: a group of outputs comes from one counter value (uniform, normal), or from a
-// stretch of 256 counter values of its own (truncated normal, which draws again); each run of a node moves its counter
-// on by 256 times its number of outputs. Work is cut by groups, so the numbers do not depend on threads.
+// Facts taken from TensorFlow's generator: a group of outputs comes from one counter value
+// (uniform, normal), or from a stretch of 256 counter values of its own (truncated normal, which
+// draws again); each run of a node moves its counter on by 256 times its number of outputs. Work is
+// cut by groups, so the numbers do not depend on threads.
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -196,7 +197,8 @@ absl::Status FillRandom(KernelContext& context, NodeGenerator& generator) {
         g.Skip(group * (kGroup * kReservedPerOutput / 4));
       }
       Distribution::Group(g, values);
-      for (int64_t i = 0; i < kGroup && group * kGroup + i < size; ++i) out[group * kGroup + i] = values[i];
+      for (int64_t i = 0; i < kGroup && group * kGroup + i < size; ++i)
+        out[group * kGroup + i] = values[i];
     }
   });
   context.set_output(0, std::move(y));
@@ -212,7 +214,9 @@ template <typename Distribution>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   const std::shared_ptr<NodeGenerator> generator = GeneratorOf(node);
   return DispatchType(RealTypes(), node.attr<DType>("dtype"), [&]<typename T>() -> KernelFunction {
-    return [generator](KernelContext& context) { return FillRandom<Distribution, T>(context, *generator); };
+    return [generator](KernelContext& context) {
+      return FillRandom<Distribution, T>(context, *generator);
+    };
   });
 }
 
@@ -229,14 +233,17 @@ absl::Status FillRandomInt(KernelContext& context, NodeGenerator& generator) {
   const T high = context.input(2).scalar<T>();
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, shape));
   if (y.num_elements() > 0 && low >= high) {
-    return absl::InvalidArgumentError(absl::StrCat("Need minval < maxval, got ", low, " >= ", high));
+    return absl::InvalidArgumentError(
+        absl::StrCat("Need minval < maxval, got ", low, " >= ", high));
   }
   const U range = static_cast<U>(high) - static_cast<U>(low);
   Philox g = generator.Reserve(y.num_elements());
   for (int64_t i = 0; i < y.num_elements(); i += kGroup) {
     const auto x = g();
     for (int64_t k = 0; k < kGroup && i + k < y.num_elements(); ++k) {
-      const U bits = sizeof(T) == 8 ? static_cast<U>(x[2 * k] | (uint64_t{x[(2 * k + 1) % 4]} << 32)) : static_cast<U>(x[k]);
+      const U bits = sizeof(T) == 8
+                         ? static_cast<U>(x[2 * k] | (uint64_t{x[(2 * k + 1) % 4]} << 32))
+                         : static_cast<U>(x[k]);
       y.mutable_data<T>()[i + k] = static_cast<T>(static_cast<U>(low) + bits % range);
     }
   }
@@ -246,9 +253,11 @@ absl::Status FillRandomInt(KernelContext& context, NodeGenerator& generator) {
 
 absl::StatusOr<KernelFunction> MakeInt(const Node& node) {
   const std::shared_ptr<NodeGenerator> generator = GeneratorOf(node);
-  return DispatchType(TypeList<int32_t, int64_t>(), node.attr<DType>("Tout"), [&]<typename T>() -> KernelFunction {
-    return [generator](KernelContext& context) { return FillRandomInt<T>(context, *generator); };
-  });
+  return DispatchType(
+      TypeList<int32_t, int64_t>(), node.attr<DType>("Tout"), [&]<typename T>() -> KernelFunction {
+        return
+            [generator](KernelContext& context) { return FillRandomInt<T>(context, *generator); };
+      });
 }
 
 absl::Status RandomShape(InferenceContext& c) {
@@ -272,11 +281,17 @@ void Add(OpRegistry& registry, const char* name, const char* doc) {
       .Shape(RandomShape)
       .Kernel(Make<Distribution>)
       .NotDifferentiable(kNoGradient)
-      .Example({.name = "matrix", .inputs = {I({2}, {3, 5})}, .attrs = {{"dtype", kFloat}, {"seed", 1}, {"seed2", 2}},
+      .Example({.name = "matrix",
+                .inputs = {I({2}, {3, 5})},
+                .attrs = {{"dtype", kFloat}, {"seed", 1}, {"seed2", 2}},
                 .constant_inputs = {0}})
-      .Example({.name = "double", .inputs = {L({1}, {5000})}, .attrs = {{"dtype", kDouble}, {"seed", 1}, {"seed2", 2}},
+      .Example({.name = "double",
+                .inputs = {L({1}, {5000})},
+                .attrs = {{"dtype", kDouble}, {"seed", 1}, {"seed2", 2}},
                 .constant_inputs = {0}})
-      .Example({.name = "empty", .inputs = {I({1}, {0})}, .attrs = {{"dtype", kFloat}, {"seed", 1}, {"seed2", 2}},
+      .Example({.name = "empty",
+                .inputs = {I({1}, {0})},
+                .attrs = {{"dtype", kFloat}, {"seed", 1}, {"seed2", 2}},
                 .expected = {F({0}, {})}});
 }
 
@@ -285,7 +300,8 @@ void Add(OpRegistry& registry, const char* name, const char* doc) {
 void RegisterRandom(OpRegistry& registry) {
   Add<Uniform>(registry, "RandomUniform", "Uniform in [0, 1).");
   Add<Normal>(registry, "RandomStandardNormal", "Normal with mean 0 and deviation 1.");
-  Add<Truncated>(registry, "TruncatedNormal", "Normal with mean 0 and deviation 1, values beyond 2 drawn again.");
+  Add<Truncated>(registry, "TruncatedNormal",
+                 "Normal with mean 0 and deviation 1, values beyond 2 drawn again.");
   registry.Add("RandomUniformInt")
       .Doc("Uniform integers in [minval, maxval).")
       .In("shape", "T")
@@ -300,11 +316,16 @@ void RegisterRandom(OpRegistry& registry) {
       .Shape(RandomShape)
       .Kernel(MakeInt)
       .NotDifferentiable(kNoGradient)
-      .Example({.name = "vector", .inputs = {I({1}, {5}), I({}, {-3}), I({}, {4})},
-                .attrs = {{"seed", 1}, {"seed2", 2}}, .constant_inputs = {0}})
-      .Example({.name = "wide", .inputs = {I({1}, {5}), L({}, {0}), L({}, {1000})},
+      .Example({.name = "vector",
+                .inputs = {I({1}, {5}), I({}, {-3}), I({}, {4})},
+                .attrs = {{"seed", 1}, {"seed2", 2}},
+                .constant_inputs = {0}})
+      .Example({.name = "wide",
+                .inputs = {I({1}, {5}), L({}, {0}), L({}, {1000})},
                 .attrs = {{"seed", 1}, {"seed2", 2}}})
-      .Example({.name = "empty", .inputs = {I({1}, {0}), I({}, {0}), I({}, {0})}, .attrs = {{"seed", 1}, {"seed2", 2}},
+      .Example({.name = "empty",
+                .inputs = {I({1}, {0}), I({}, {0}), I({}, {0})},
+                .attrs = {{"seed", 1}, {"seed2", 2}},
                 .expected = {I({0}, {})}});
 }
 

@@ -6,12 +6,14 @@
 
 namespace espalier {
 
-absl::StatusOr<ReductionLayout> ReductionLayout::Make(const Shape& input, const std::vector<int64_t>& axes,
+absl::StatusOr<ReductionLayout> ReductionLayout::Make(const Shape& input,
+                                                      const std::vector<int64_t>& axes,
                                                       bool keep_dims) {
   std::vector<bool> reduced(input.rank());
   for (int64_t axis : axes) {
     ASSIGN_OR_RETURN(int64_t normal, NormalizeAxis(axis, input.rank()));
-    if (reduced[normal]) return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is given twice"));
+    if (reduced[normal])
+      return absl::InvalidArgumentError(absl::StrCat("axis ", axis, " is given twice"));
     reduced[normal] = true;
   }
   ReductionLayout layout;

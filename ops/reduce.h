@@ -2,8 +2,9 @@
 //
 //   ReduceTensor<SumOf, float>(context, x, axes, keep_dims)
 //
-// A reducer has an accumulator type, a first value and an associative step. Work is cut by shape alone. Long sums run
-// in 16 lanes and in halves, so that the error grows with the logarithm of the length.
+// A reducer has an accumulator type, a first value and an associative step. Work is cut by shape
+// alone. Long sums run in 16 lanes and in halves, so that the error grows with the logarithm of the
+// length.
 #ifndef ESPALIER_OPS_REDUCE_H_
 #define ESPALIER_OPS_REDUCE_H_
 
@@ -14,15 +15,17 @@
 
 namespace espalier {
 
-// What a reduction is over, with neighbouring dimensions that behave alike merged. `groups` alternate between kept and
-// reduced, the first being kept (of size 1 when the first dimension is reduced).
+// What a reduction is over, with neighbouring dimensions that behave alike merged. `groups`
+// alternate between kept and reduced, the first being kept (of size 1 when the first dimension is
+// reduced).
 struct ReductionLayout {
   Shape output;
   std::vector<int64_t> groups;
   int64_t reduced_elements = 1;
 
   // INVALID_ARGUMENT for axes out of range or given twice.
-  static absl::StatusOr<ReductionLayout> Make(const Shape& input, const std::vector<int64_t>& axes, bool keep_dims);
+  static absl::StatusOr<ReductionLayout> Make(const Shape& input, const std::vector<int64_t>& axes,
+                                              bool keep_dims);
 };
 
 struct SumOf {
@@ -95,8 +98,8 @@ ComputeType<T> ReduceSpan(const T* x, int64_t n) {
   return lanes[0];
 }
 
-// Rows of `columns` elements added up: out[c] = x[0][c] + x[1][c] + …, for rows [0, rows). Short rows are taken several
-// at a time, so that the inner loop has work to do.
+// Rows of `columns` elements added up: out[c] = x[0][c] + x[1][c] + …, for rows [0, rows). Short
+// rows are taken several at a time, so that the inner loop has work to do.
 template <typename R, typename T>
 void ReduceRows(const T* x, int64_t rows, int64_t columns, ComputeType<T>* out) {
   using C = ComputeType<T>;
@@ -129,23 +132,27 @@ void ReduceRowsParallel(const KernelContext& context, const T* x, int64_t rows, 
   if (blocks <= 1) return ReduceRows<R>(x, rows, columns, out);
   std::vector<C> partial(blocks * columns);
   context.ParallelFor(rows, block, [&](int64_t begin, int64_t end) {
-    ReduceRows<R>(x + begin * columns, end - begin, columns, partial.data() + begin / block * columns);
+    ReduceRows<R>(x + begin * columns, end - begin, columns,
+                  partial.data() + begin / block * columns);
   });
   ReduceRows<R, C>(partial.data(), blocks, columns, out);
 }
 
 // One kept element of a reduction over any groups: the general, slow way.
 template <typename R, typename T>
-ComputeType<T> ReduceStrided(const T* x, absl::Span<const int64_t> sizes, absl::Span<const int64_t> strides) {
+ComputeType<T> ReduceStrided(const T* x, absl::Span<const int64_t> sizes,
+                             absl::Span<const int64_t> strides) {
   using C = ComputeType<T>;
   if (sizes.empty()) return static_cast<C>(*x);
   C total = R::template First<C>();
   if (sizes.size() == 1) {
-    for (int64_t i = 0; i < sizes[0]; ++i) total = R::Step(total, static_cast<C>(x[i * strides[0]]));
+    for (int64_t i = 0; i < sizes[0]; ++i)
+      total = R::Step(total, static_cast<C>(x[i * strides[0]]));
     return total;
   }
   for (int64_t i = 0; i < sizes[0]; ++i) {
-    total = R::Step(total, ReduceStrided<R>(x + i * strides[0], sizes.subspan(1), strides.subspan(1)));
+    total =
+        R::Step(total, ReduceStrided<R>(x + i * strides[0], sizes.subspan(1), strides.subspan(1)));
   }
   return total;
 }
@@ -157,28 +164,32 @@ void ReduceGeneral(const KernelContext& context, const T* x, const std::vector<i
   int64_t stride = 1;
   for (int i = static_cast<int>(groups.size()) - 1; i >= 0; --i) {
     (i % 2 == 0 ? kept_sizes : sizes).insert((i % 2 == 0 ? kept_sizes : sizes).begin(), groups[i]);
-    (i % 2 == 0 ? kept_strides : strides).insert((i % 2 == 0 ? kept_strides : strides).begin(), stride);
+    (i % 2 == 0 ? kept_strides : strides)
+        .insert((i % 2 == 0 ? kept_strides : strides).begin(), stride);
     stride *= groups[i];
   }
   int64_t outputs = 1;
   for (int64_t size : kept_sizes) outputs *= size;
-  context.ParallelFor(outputs, std::max<int64_t>(1, kElementwiseBlock * outputs / std::max<int64_t>(stride, 1)),
-                      [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      int64_t rest = o;
-      int64_t offset = 0;
-      for (int d = static_cast<int>(kept_sizes.size()) - 1; d >= 0; --d) {
-        offset += rest % kept_sizes[d] * kept_strides[d];
-        rest /= kept_sizes[d];
-      }
-      out[o] = ReduceStrided<R>(x + offset, absl::MakeConstSpan(sizes), absl::MakeConstSpan(strides));
-    }
-  });
+  context.ParallelFor(
+      outputs, std::max<int64_t>(1, kElementwiseBlock * outputs / std::max<int64_t>(stride, 1)),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+          int64_t rest = o;
+          int64_t offset = 0;
+          for (int d = static_cast<int>(kept_sizes.size()) - 1; d >= 0; --d) {
+            offset += rest % kept_sizes[d] * kept_strides[d];
+            rest /= kept_sizes[d];
+          }
+          out[o] = ReduceStrided<R>(x + offset, absl::MakeConstSpan(sizes),
+                                    absl::MakeConstSpan(strides));
+        }
+      });
 }
 
 // out must have the layout's output size.
 template <typename R, typename T>
-void ReduceInto(const KernelContext& context, const T* x, const ReductionLayout& layout, ComputeType<T>* out) {
+void ReduceInto(const KernelContext& context, const T* x, const ReductionLayout& layout,
+                ComputeType<T>* out) {
   using C = ComputeType<T>;
   const std::vector<int64_t>& g = layout.groups;
   const int64_t outputs = layout.output.num_elements();
@@ -194,15 +205,19 @@ void ReduceInto(const KernelContext& context, const T* x, const ReductionLayout&
     });
     out[0] = ReduceSpan<R>(partial.data(), blocks);
   } else if (g.size() == 2) {
-    context.ParallelFor(g[0], std::max<int64_t>(1, kElementwiseBlock / g[1]), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = ReduceSpan<R>(x + i * g[1], g[1]);
-    });
+    context.ParallelFor(g[0], std::max<int64_t>(1, kElementwiseBlock / g[1]),
+                        [&](int64_t begin, int64_t end) {
+                          for (int64_t i = begin; i < end; ++i)
+                            out[i] = ReduceSpan<R>(x + i * g[1], g[1]);
+                        });
   } else if (g.size() == 3 && g[0] == 1) {
     ReduceRowsParallel<R>(context, x, g[1], g[2], out);
   } else if (g.size() == 3) {
-    context.ParallelFor(g[0], std::max<int64_t>(1, kElementwiseBlock / (g[1] * g[2])), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) ReduceRows<R>(x + i * g[1] * g[2], g[1], g[2], out + i * g[2]);
-    });
+    context.ParallelFor(g[0], std::max<int64_t>(1, kElementwiseBlock / (g[1] * g[2])),
+                        [&](int64_t begin, int64_t end) {
+                          for (int64_t i = begin; i < end; ++i)
+                            ReduceRows<R>(x + i * g[1] * g[2], g[1], g[2], out + i * g[2]);
+                        });
   } else {
     ReduceGeneral<R>(context, x, g, out);
   }

@@ -33,9 +33,11 @@ absl::Status Reduce(KernelContext& context, bool keep_dims) {
   ReduceInto<R>(context, x.data<T>(), layout, accumulators);
   for (int64_t i = 0; i < y.num_elements(); ++i) {
     C value = accumulators[i];
-    if constexpr (kMean && std::is_floating_point_v<C>) value = value / static_cast<C>(layout.reduced_elements);
+    if constexpr (kMean && std::is_floating_point_v<C>)
+      value = value / static_cast<C>(layout.reduced_elements);
     if constexpr (kMean && !std::is_floating_point_v<C>) {
-      if (layout.reduced_elements > 0) value = static_cast<C>(value / static_cast<C>(layout.reduced_elements));
+      if (layout.reduced_elements > 0)
+        value = static_cast<C>(value / static_cast<C>(layout.reduced_elements));
     }
     out[i] = static_cast<T>(value);
   }
@@ -46,9 +48,12 @@ absl::Status Reduce(KernelContext& context, bool keep_dims) {
 template <typename R, bool kMean = false>
 absl::StatusOr<KernelFunction> MakeReduction(const Node& node) {
   const bool keep_dims = node.attr<bool>("keep_dims");
-  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()), [keep_dims]<typename T>() -> KernelFunction {
-    return [keep_dims](KernelContext& context) { return Reduce<R, T, kMean>(context, keep_dims); };
-  });
+  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
+                      [keep_dims]<typename T>() -> KernelFunction {
+                        return [keep_dims](KernelContext& context) {
+                          return Reduce<R, T, kMean>(context, keep_dims);
+                        };
+                      });
 }
 
 struct AllOf {
@@ -74,16 +79,18 @@ struct AnyOf {
 
 template <typename R>
 absl::StatusOr<KernelFunction> MakeBoolReduction(const Node& node) {
-  return KernelFunction([keep_dims = node.attr<bool>("keep_dims")](KernelContext& context) -> absl::Status {
-    const Tensor& x = context.input(0);
-    ASSIGN_OR_RETURN(std::vector<int64_t> axes, IntegerVector(context.input(1), "the axes"));
-    ASSIGN_OR_RETURN(ReductionLayout layout, ReductionLayout::Make(x.shape(), axes, keep_dims));
-    ASSIGN_OR_RETURN(Tensor y, context.Allocate(kBool, layout.output));
-    // Bools are bytes of 0 and 1.
-    ReduceInto<R>(context, static_cast<const uint8_t*>(x.raw()), layout, static_cast<uint8_t*>(y.mutable_raw()));
-    context.set_output(0, std::move(y));
-    return absl::OkStatus();
-  });
+  return KernelFunction(
+      [keep_dims = node.attr<bool>("keep_dims")](KernelContext& context) -> absl::Status {
+        const Tensor& x = context.input(0);
+        ASSIGN_OR_RETURN(std::vector<int64_t> axes, IntegerVector(context.input(1), "the axes"));
+        ASSIGN_OR_RETURN(ReductionLayout layout, ReductionLayout::Make(x.shape(), axes, keep_dims));
+        ASSIGN_OR_RETURN(Tensor y, context.Allocate(kBool, layout.output));
+        // Bools are bytes of 0 and 1.
+        ReduceInto<R>(context, static_cast<const uint8_t*>(x.raw()), layout,
+                      static_cast<uint8_t*>(y.mutable_raw()));
+        context.set_output(0, std::move(y));
+        return absl::OkStatus();
+      });
 }
 
 // 1 for each dimension of the input that is reduced, else 0.
@@ -93,7 +100,8 @@ Output ReducedMask(const GradientContext& g, const Output& shape) {
   if (rank >= 0 && constant) {
     std::vector<int32_t> mask(rank, 0);
     for (int64_t i = 0; i < constant->num_elements(); ++i) {
-      const int64_t axis = constant->dtype() == kInt64 ? constant->data<int64_t>()[i] : constant->data<int32_t>()[i];
+      const int64_t axis =
+          constant->dtype() == kInt64 ? constant->data<int64_t>()[i] : constant->data<int32_t>()[i];
       mask[axis < 0 ? axis + rank : axis] = 1;  // in range: the shape function has checked
     }
     return g.Int32s(mask);
@@ -115,24 +123,30 @@ Output KeptShape(const GradientContext& g, const Output& shape) {
 // `value`, shaped like the reduction's output, spread over the shape of its input.
 Output SpreadBack(const GradientContext& g, const Output& value) {
   const Output shape = g.Op("Shape", {g.x(0)});
-  const Output kept = g.node().attr<bool>("keep_dims") ? value : g.Op("Reshape", {value, KeptShape(g, shape)});
+  const Output kept =
+      g.node().attr<bool>("keep_dims") ? value : g.Op("Reshape", {value, KeptShape(g, shape)});
   return g.Op("BroadcastTo", {kept, shape});
 }
 
-std::vector<Output> SumGradient(const GradientContext& g) { return {SpreadBack(g, g.dy()), Output()}; }
+std::vector<Output> SumGradient(const GradientContext& g) {
+  return {SpreadBack(g, g.dy()), Output()};
+}
 
 std::vector<Output> MeanGradient(const GradientContext& g) {
   const Output in = g.Op("Cast", {g.Op("Size", {g.x(0)})}, {{"DstT", g.y(0).dtype()}});
   const Output out = g.Op("Cast", {g.Op("Size", {g.y(0)})}, {{"DstT", g.y(0).dtype()}});
-  return {SpreadBack(g, g(g.dy()) / g(g.Op("Maximum", {g(in) / g(g.Op("Maximum", {out, g.Scalar(out, 1)})),
-                                                       g.Scalar(out, 1)}))),
+  return {SpreadBack(
+              g, g(g.dy()) / g(g.Op("Maximum", {g(in) / g(g.Op("Maximum", {out, g.Scalar(out, 1)})),
+                                                g.Scalar(out, 1)}))),
           Output()};
 }
 
 // Equal maxima share the gradient.
 std::vector<Output> ExtremumGradient(const GradientContext& g) {
-  const Output chosen = g.Op("Cast", {g.Op("Equal", {SpreadBack(g, g.y(0)), g.x(0)})}, {{"DstT", g.y(0).dtype()}});
-  const Output count = g.Op("Sum", {chosen, g.x(1)}, {{"keep_dims", g.node().attr<bool>("keep_dims")}});
+  const Output chosen =
+      g.Op("Cast", {g.Op("Equal", {SpreadBack(g, g.y(0)), g.x(0)})}, {{"DstT", g.y(0).dtype()}});
+  const Output count =
+      g.Op("Sum", {chosen, g.x(1)}, {{"keep_dims", g.node().attr<bool>("keep_dims")}});
   return {g(chosen) * g(SpreadBack(g, g(g.dy()) / g(count))), Output()};
 }
 
@@ -151,8 +165,11 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
 }
 
 OpExample Over(const char* name, Tensor x, Tensor axes, Tensor expected, bool keep_dims = false) {
-  return {.name = name, .inputs = {std::move(x), std::move(axes)}, .attrs = {{"keep_dims", keep_dims}},
-          .expected = {std::move(expected)}, .constant_inputs = {1}};
+  return {.name = name,
+          .inputs = {std::move(x), std::move(axes)},
+          .attrs = {{"keep_dims", keep_dims}},
+          .expected = {std::move(expected)},
+          .constant_inputs = {1}};
 }
 
 }  // namespace
@@ -176,9 +193,16 @@ void RegisterReductions(OpRegistry& registry) {
       .Example(Over("empty result", empty, I({1}, {1}), F({0}, {})));
   Add<ProdOf>(registry, "Prod", "The product over axes; 1 over none.")
       .GradientMissing("the product's gradient comes with the array ops it is made of")
-      .Example({.name = "rows", .inputs = {m, I({1}, {1})}, .expected = {F({2}, {7.5f, 126})}, .check_gradient = false})
-      .Example({.name = "integers", .inputs = {I({2, 2}, {1, 2, 3, 4}), I({1}, {0})}, .expected = {I({2}, {3, 8})}})
-      .Example({.name = "empty", .inputs = {empty, I({1}, {0})}, .expected = {F({2}, {1, 1})},
+      .Example({.name = "rows",
+                .inputs = {m, I({1}, {1})},
+                .expected = {F({2}, {7.5f, 126})},
+                .check_gradient = false})
+      .Example({.name = "integers",
+                .inputs = {I({2, 2}, {1, 2, 3, 4}), I({1}, {0})},
+                .expected = {I({2}, {3, 8})}})
+      .Example({.name = "empty",
+                .inputs = {empty, I({1}, {0})},
+                .expected = {F({2}, {1, 1})},
                 .check_gradient = false});
   Add<MaxOf>(registry, "Max", "The largest over axes; -inf over none; NaN wins.")
       .Gradient(ExtremumGradient)
@@ -192,16 +216,19 @@ void RegisterReductions(OpRegistry& registry) {
       .Example(Over("all", cube, I({3}, {0, 1, 2}), F({}, {1})));
   for (const bool all : {true, false}) {
     registry.Add(all ? "All" : "Any")
-        .Doc(all ? "Whether all are true; true over none." : "Whether any is true; false over none.")
+        .Doc(all ? "Whether all are true; true over none."
+                 : "Whether any is true; false over none.")
         .In("input", kBool)
         .In("reduction_indices", "Tidx")
         .Out("output", kBool)
         .Attr("keep_dims", false)
         .TypeAttr("Tidx", kIndexDTypes, kInt32)
         .Shape(ReductionShape)
-        .Kernel(all ? KernelFactory(MakeBoolReduction<AllOf>) : KernelFactory(MakeBoolReduction<AnyOf>))
+        .Kernel(all ? KernelFactory(MakeBoolReduction<AllOf>)
+                    : KernelFactory(MakeBoolReduction<AnyOf>))
         .NotDifferentiable("its output is bool")
-        .Example(Over("rows", B({2, 2}, {true, true, true, false}), I({1}, {1}), B({2}, {true, !all})))
+        .Example(
+            Over("rows", B({2, 2}, {true, true, true, false}), I({1}, {1}), B({2}, {true, !all})))
         .Example(Over("all", B({2}, {false, true}), I({1}, {0}), B({}, {!all})))
         .Example(Over("empty", B({0}, {}), I({1}, {0}), B({}, {all})));
   }

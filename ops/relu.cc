@@ -13,10 +13,14 @@ struct ReluOf {
   auto operator()(auto x) const { return x < 0 ? decltype(x)(0) : x; }
 };
 struct ReluGradOf {
-  auto operator()(auto gradient, auto feature) const { return feature > 0 ? gradient : decltype(gradient)(0); }
+  auto operator()(auto gradient, auto feature) const {
+    return feature > 0 ? gradient : decltype(gradient)(0);
+  }
 };
 
-std::vector<Output> ReluGradient(const GradientContext& g) { return {g.Op("ReluGrad", {g.dy(), g.y(0)})}; }
+std::vector<Output> ReluGradient(const GradientContext& g) {
+  return {g.Op("ReluGrad", {g.dy(), g.y(0)})};
+}
 std::vector<Output> ReluGradGradient(const GradientContext& g) {
   return {g.Op("ReluGrad", {g.dy(), g.x(1)}), g.Op("ZerosLike", {g.x(1)})};
 }
@@ -44,9 +48,11 @@ void RegisterRelu(OpRegistry& registry) {
       .Shape(AllInputsEqualShape)
       .Kernel(BinaryKernel<ReluGradOf>(ArithmeticTypes()))
       .Gradient(ReluGradGradient)
-      .Example({.name = "vector", .inputs = {F({3}, {5, 6, 7}), F({3}, {-1, 0.5f, 2})},
+      .Example({.name = "vector",
+                .inputs = {F({3}, {5, 6, 7}), F({3}, {-1, 0.5f, 2})},
                 .expected = {F({3}, {0, 6, 7})}})
-      .Example({.name = "matrix", .inputs = {F({2, 1}, {5, 6}), F({2, 1}, {3, -1})},
+      .Example({.name = "matrix",
+                .inputs = {F({2, 1}, {5, 6}), F({2, 1}, {3, -1})},
                 .expected = {F({2, 1}, {5, 0})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), F({0}, {})}, .expected = {F({0}, {})}});
 }

@@ -29,7 +29,8 @@ absl::Status SelectBroadcast(KernelContext& context, const Shape& condition_shap
   ASSIGN_OR_RETURN(Tensor out, context.Allocate(DTypeOf<T>, shape));
   const bool same = condition_shape == shape && x.shape() == shape && y.shape() == shape;
   const std::vector<int64_t> strides[3] = {BroadcastStrides(condition_shape, shape),
-                                           BroadcastStrides(x.shape(), shape), BroadcastStrides(y.shape(), shape)};
+                                           BroadcastStrides(x.shape(), shape),
+                                           BroadcastStrides(y.shape(), shape)};
   const bool* c = condition.data<bool>();
   const T* a = x.data<T>();
   const T* b = y.data<T>();
@@ -63,25 +64,27 @@ absl::StatusOr<Shape> SelectConditionShape(const Shape& condition, const Shape& 
     return rows;
   }
   return absl::InvalidArgumentError("the condition must have the shape of x (" + x.ToString() +
-                                    "), be a scalar, or one bool a row; received " + condition.ToString());
+                                    "), be a scalar, or one bool a row; received " +
+                                    condition.ToString());
 }
 
 absl::StatusOr<KernelFunction> MakeSelect(const Node& node) {
   const bool broadcast = node.op() == "SelectV2";
-  return DispatchType(AllTypes(), RemoveRef(node.input(1).dtype()), [broadcast]<typename T>() -> KernelFunction {
-    return [broadcast](KernelContext& context) -> absl::Status {
-      Shape condition = context.input(0).shape();
-      if (!broadcast) {
-        if (!(context.input(1).shape() == context.input(2).shape())) {
-          return absl::InvalidArgumentError("x and y must have the same shape, received " +
-                                            context.input(1).shape().ToString() + " and " +
-                                            context.input(2).shape().ToString());
-        }
-        ASSIGN_OR_RETURN(condition, SelectConditionShape(condition, context.input(1).shape()));
-      }
-      return SelectBroadcast<T>(context, condition);
-    };
-  });
+  return DispatchType(
+      AllTypes(), RemoveRef(node.input(1).dtype()), [broadcast]<typename T>() -> KernelFunction {
+        return [broadcast](KernelContext& context) -> absl::Status {
+          Shape condition = context.input(0).shape();
+          if (!broadcast) {
+            if (!(context.input(1).shape() == context.input(2).shape())) {
+              return absl::InvalidArgumentError("x and y must have the same shape, received " +
+                                                context.input(1).shape().ToString() + " and " +
+                                                context.input(2).shape().ToString());
+            }
+            ASSIGN_OR_RETURN(condition, SelectConditionShape(condition, context.input(1).shape()));
+          }
+          return SelectBroadcast<T>(context, condition);
+        };
+      });
 }
 
 absl::Status SelectShape(InferenceContext& c) {
@@ -99,7 +102,8 @@ absl::Status SelectV2Shape(InferenceContext& c) {
 
 std::vector<Output> SelectGradient(const GradientContext& g) {
   const Output zeros = g.Op("ZerosLike", {g.dy()});
-  return {Output(), g.Op("Select", {g.x(0), g.dy(), zeros}), g.Op("Select", {g.x(0), zeros, g.dy()})};
+  return {Output(), g.Op("Select", {g.x(0), g.dy(), zeros}),
+          g.Op("Select", {g.x(0), zeros, g.dy()})};
 }
 
 std::vector<Output> SelectV2Gradient(const GradientContext& g) {
@@ -117,11 +121,15 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
       .Out("output", "T")
       .TypeAttr("T")
       .Kernel(MakeSelect)
-      .Example({.name = "same shapes", .inputs = {B({2}, {true, false}), F({2}, {1, 2}), F({2}, {3, 4})},
+      .Example({.name = "same shapes",
+                .inputs = {B({2}, {true, false}), F({2}, {1, 2}), F({2}, {3, 4})},
                 .expected = {F({2}, {1, 4})}})
-      .Example({.name = "scalar condition", .inputs = {B({}, {false}), F({2}, {1, 2}), F({2}, {3, 4})},
+      .Example({.name = "scalar condition",
+                .inputs = {B({}, {false}), F({2}, {1, 2}), F({2}, {3, 4})},
                 .expected = {F({2}, {3, 4})}})
-      .Example({.name = "empty", .inputs = {B({0}, {}), F({0}, {}), F({0}, {})}, .expected = {F({0}, {})}});
+      .Example({.name = "empty",
+                .inputs = {B({0}, {}), F({0}, {}), F({0}, {})},
+                .expected = {F({0}, {})}});
 }
 
 }  // namespace
@@ -130,12 +138,14 @@ void RegisterSelect(OpRegistry& registry) {
   Add(registry, "Select", "t where the condition holds, else e; a vector condition chooses rows.")
       .Shape(SelectShape)
       .Gradient(SelectGradient)
-      .Example({.name = "rows", .inputs = {B({2}, {true, false}), F({2, 2}, {1, 2, 3, 4}), F({2, 2}, {5, 6, 7, 8})},
+      .Example({.name = "rows",
+                .inputs = {B({2}, {true, false}), F({2, 2}, {1, 2, 3, 4}), F({2, 2}, {5, 6, 7, 8})},
                 .expected = {F({2, 2}, {1, 2, 7, 8})}});
   Add(registry, "SelectV2", "t where the condition holds, else e, with broadcasting.")
       .Shape(SelectV2Shape)
       .Gradient(SelectV2Gradient)
-      .Example({.name = "broadcast", .inputs = {B({2, 1}, {true, false}), F({2}, {1, 2}), F({}, {9})},
+      .Example({.name = "broadcast",
+                .inputs = {B({2, 1}, {true, false}), F({2}, {1, 2}), F({}, {9})},
                 .expected = {F({2, 2}, {1, 2, 9, 9})}});
 }
 

@@ -1,5 +1,5 @@
-// Shapes as tensors, and tensors under other shapes: Shape, Size, Rank, Reshape, ExpandDims, Squeeze.
-// Tested by the registry test.
+// Shapes as tensors, and tensors under other shapes: Shape, Size, Rank, Reshape, ExpandDims,
+// Squeeze. Tested by the registry test.
 #include <algorithm>
 #include <numeric>
 
@@ -16,7 +16,8 @@ namespace {
 constexpr char kOfShape[] = "its output depends on the shape alone";
 
 // `values` as a tensor of attr out_type.
-absl::Status SetIntegers(KernelContext& context, DType type, const Shape& shape, const std::vector<int64_t>& values) {
+absl::Status SetIntegers(KernelContext& context, DType type, const Shape& shape,
+                         const std::vector<int64_t>& values) {
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(type, shape));
   for (size_t i = 0; i < values.size(); ++i) {
     if (type == kInt64) {
@@ -45,8 +46,9 @@ absl::StatusOr<KernelFunction> MakeSize(const Node& node) {
 }
 
 absl::StatusOr<KernelFunction> MakeRank(const Node&) {
-  return KernelFunction(
-      [](KernelContext& context) { return SetIntegers(context, kInt32, {}, {context.input(0).rank()}); });
+  return KernelFunction([](KernelContext& context) {
+    return SetIntegers(context, kInt32, {}, {context.input(0).rank()});
+  });
 }
 
 // The dimension written as -1 gets what the others leave.
@@ -59,7 +61,8 @@ absl::StatusOr<Shape> ResolveReshape(const Shape& from, const std::vector<int64_
       if (unknown >= 0) return absl::InvalidArgumentError("only one dimension may be -1");
       unknown = i;
     } else if (dims[i] < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("size ", i, " must not be negative, received ", dims[i]));
+      return absl::InvalidArgumentError(
+          absl::StrCat("size ", i, " must not be negative, received ", dims[i]));
     } else {
       ASSIGN_OR_RETURN(known, CheckedMultiply(known, dims[i]));
     }
@@ -67,12 +70,14 @@ absl::StatusOr<Shape> ResolveReshape(const Shape& from, const std::vector<int64_
   const int64_t elements = from.num_elements();
   if (unknown >= 0) {
     if (known == 0 || elements % known != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("cannot reshape ", from.ToString(), " to ", shape.ToString()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot reshape ", from.ToString(), " to ", shape.ToString()));
     }
     shape.set_dim(unknown, elements / known);
   } else if (known != elements) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot reshape ", from.ToString(), " (", elements,
-                                                   " elements) to ", shape.ToString(), " (", known, " elements)"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot reshape ", from.ToString(), " (",
+                                                   elements, " elements) to ", shape.ToString(),
+                                                   " (", known, " elements)"));
   }
   return shape;
 }
@@ -149,8 +154,8 @@ absl::StatusOr<Shape> SqueezedShape(const Shape& shape, const std::vector<int64_
     ASSIGN_OR_RETURN(int64_t normal, NormalizeAxis(axis, shape.rank()));
     const int64_t size = shape.dim(static_cast<int>(normal));
     if (size >= 0 && size != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("dimension ", axis, " of ", shape.ToString(), " is not 1 and cannot be squeezed"));
+      return absl::InvalidArgumentError(absl::StrCat("dimension ", axis, " of ", shape.ToString(),
+                                                     " is not 1 and cannot be squeezed"));
     }
     drop[normal] = true;
   }
@@ -164,18 +169,19 @@ absl::StatusOr<Shape> SqueezedShape(const Shape& shape, const std::vector<int64_
 }
 
 absl::StatusOr<KernelFunction> MakeSqueeze(const Node& node) {
-  return KernelFunction(
-      [dims = node.attr<std::vector<int64_t>>("squeeze_dims")](KernelContext& context) -> absl::Status {
-        ASSIGN_OR_RETURN(Shape shape, SqueezedShape(context.input(0).shape(), dims));
-        ASSIGN_OR_RETURN(Tensor view, context.input(0).Reshaped(shape));
-        context.set_output(0, std::move(view));
-        return absl::OkStatus();
-      });
+  return KernelFunction([dims = node.attr<std::vector<int64_t>>("squeeze_dims")](
+                            KernelContext& context) -> absl::Status {
+    ASSIGN_OR_RETURN(Shape shape, SqueezedShape(context.input(0).shape(), dims));
+    ASSIGN_OR_RETURN(Tensor view, context.input(0).Reshaped(shape));
+    context.set_output(0, std::move(view));
+    return absl::OkStatus();
+  });
 }
 
 absl::Status SqueezeShape(InferenceContext& c) {
   if (!c.input(0).has_rank()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(Shape shape, SqueezedShape(c.input(0), c.node().attr<std::vector<int64_t>>("squeeze_dims")));
+  ASSIGN_OR_RETURN(Shape shape,
+                   SqueezedShape(c.input(0), c.node().attr<std::vector<int64_t>>("squeeze_dims")));
   c.set_output(0, shape);
   return absl::OkStatus();
 }
@@ -203,7 +209,10 @@ void RegisterShapeOps(OpRegistry& registry) {
       .Kernel(MakeShape)
       .NotDifferentiable(kOfShape)
       .Example({.name = "matrix", .inputs = {m}, .expected = {I({2}, {2, 3})}})
-      .Example({.name = "scalar", .inputs = {F({}, {1})}, .attrs = {{"out_type", kInt64}}, .expected = {L({0}, {})}})
+      .Example({.name = "scalar",
+                .inputs = {F({}, {1})},
+                .attrs = {{"out_type", kInt64}},
+                .expected = {L({0}, {})}})
       .Example({.name = "empty", .inputs = {F({0, 4}, {})}, .expected = {I({2}, {0, 4})}});
   registry.Add("Size")
       .Doc("The number of elements.")
@@ -215,7 +224,10 @@ void RegisterShapeOps(OpRegistry& registry) {
       .Kernel(MakeSize)
       .NotDifferentiable(kOfShape)
       .Example({.name = "matrix", .inputs = {m}, .expected = {I({}, {6})}})
-      .Example({.name = "scalar", .inputs = {F({}, {1})}, .attrs = {{"out_type", kInt64}}, .expected = {L({}, {1})}})
+      .Example({.name = "scalar",
+                .inputs = {F({}, {1})},
+                .attrs = {{"out_type", kInt64}},
+                .expected = {L({}, {1})}})
       .Example({.name = "empty", .inputs = {F({0, 4}, {})}, .expected = {I({}, {0})}});
   registry.Add("Rank")
       .Doc("The number of dimensions.")
@@ -238,10 +250,15 @@ void RegisterShapeOps(OpRegistry& registry) {
       .Shape(ReshapeShape)
       .Kernel(MakeReshape)
       .Gradient(ReshapeGradient)
-      .Example({.name = "inferred", .inputs = {m, I({2}, {3, -1})}, .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
+      .Example({.name = "inferred",
+                .inputs = {m, I({2}, {3, -1})},
+                .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
                 .constant_inputs = {1}})
-      .Example({.name = "to scalar", .inputs = {F({1, 1}, {7}), L({0}, {})}, .expected = {F({}, {7})}})
-      .Example({.name = "empty", .inputs = {F({0, 4}, {}), I({3}, {2, 0, 5})}, .expected = {F({2, 0, 5}, {})}});
+      .Example(
+          {.name = "to scalar", .inputs = {F({1, 1}, {7}), L({0}, {})}, .expected = {F({}, {7})}})
+      .Example({.name = "empty",
+                .inputs = {F({0, 4}, {}), I({3}, {2, 0, 5})},
+                .expected = {F({2, 0, 5}, {})}});
   registry.Add("ExpandDims")
       .Doc("Inserts a dimension of 1 at axis.")
       .In("input", "T")
@@ -252,9 +269,13 @@ void RegisterShapeOps(OpRegistry& registry) {
       .Shape(ExpandDimsShape)
       .Kernel(MakeExpandDims)
       .Gradient(ReshapeGradient)
-      .Example({.name = "front", .inputs = {F({2}, {1, 2}), I({}, {0})}, .expected = {F({1, 2}, {1, 2})},
+      .Example({.name = "front",
+                .inputs = {F({2}, {1, 2}), I({}, {0})},
+                .expected = {F({1, 2}, {1, 2})},
                 .constant_inputs = {1}})
-      .Example({.name = "back", .inputs = {F({2}, {1, 2}), I({}, {-1})}, .expected = {F({2, 1}, {1, 2})}})
+      .Example({.name = "back",
+                .inputs = {F({2}, {1, 2}), I({}, {-1})},
+                .expected = {F({2, 1}, {1, 2})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), I({}, {1})}, .expected = {F({0, 1}, {})}});
   registry.Add("Squeeze")
       .Doc("Drops dimensions of 1: those in squeeze_dims, or all.")
@@ -268,8 +289,10 @@ void RegisterShapeOps(OpRegistry& registry) {
         return {g.Op("Reshape", {g.dy(), g.Op("Shape", {g.x(0)})})};
       })
       .Example({.name = "all", .inputs = {F({1, 2, 1}, {1, 2})}, .expected = {F({2}, {1, 2})}})
-      .Example({.name = "one", .inputs = {F({1, 2, 1}, {1, 2})},
-                .attrs = {{"squeeze_dims", std::vector<int64_t>{-1}}}, .expected = {F({1, 2}, {1, 2})}})
+      .Example({.name = "one",
+                .inputs = {F({1, 2, 1}, {1, 2})},
+                .attrs = {{"squeeze_dims", std::vector<int64_t>{-1}}},
+                .expected = {F({1, 2}, {1, 2})}})
       .Example({.name = "empty", .inputs = {F({1, 0}, {})}, .expected = {F({0}, {})}});
 }
 

@@ -13,8 +13,9 @@ namespace {
 absl::StatusOr<Shape> SlicedShape(const Shape& input, const std::vector<int64_t>& begin,
                                   const std::vector<int64_t>& size) {
   if (static_cast<int>(begin.size()) != input.rank() || begin.size() != size.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("begin and size must have ", input.rank(), " entries, received ",
-                                                   begin.size(), " and ", size.size()));
+    return absl::InvalidArgumentError(absl::StrCat("begin and size must have ", input.rank(),
+                                                   " entries, received ", begin.size(), " and ",
+                                                   size.size()));
   }
   Shape shape;
   for (int i = 0; i < input.rank(); ++i) {
@@ -23,10 +24,12 @@ absl::StatusOr<Shape> SlicedShape(const Shape& input, const std::vector<int64_t>
       shape.push_back(size[i] >= 0 ? size[i] : -1);
       continue;
     }
-    const bool fits = begin[i] >= 0 && begin[i] <= dim && size[i] >= -1 && size[i] <= dim - begin[i];
+    const bool fits =
+        begin[i] >= 0 && begin[i] <= dim && size[i] >= -1 && size[i] <= dim - begin[i];
     if (!fits) {
       return absl::InvalidArgumentError(absl::StrCat("begin ", begin[i], " and size ", size[i],
-                                                     " are out of range in dimension ", i, " of ", input.ToString()));
+                                                     " are out of range in dimension ", i, " of ",
+                                                     input.ToString()));
     }
     shape.push_back(size[i] == -1 ? dim - begin[i] : size[i]);
   }
@@ -64,10 +67,11 @@ absl::Status SliceShape(InferenceContext& c) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Shape> PaddedShape(const Shape& input, const Shape& paddings, const std::vector<int64_t>& values) {
+absl::StatusOr<Shape> PaddedShape(const Shape& input, const Shape& paddings,
+                                  const std::vector<int64_t>& values) {
   if (paddings.rank() != 2 || paddings.dim(0) != input.rank() || paddings.dim(1) != 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("paddings must have shape [", input.rank(), ",2], received ", paddings.ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("paddings must have shape [", input.rank(),
+                                                   ",2], received ", paddings.ToString()));
   }
   Shape shape;
   for (int i = 0; i < input.rank(); ++i) {
@@ -76,7 +80,8 @@ absl::StatusOr<Shape> PaddedShape(const Shape& input, const Shape& paddings, con
     int64_t size = 0;
     if (before < 0 || after < 0 || __builtin_add_overflow(before, after, &size) ||
         __builtin_add_overflow(size, std::max<int64_t>(input.dim(i), 0), &size)) {
-      return absl::InvalidArgumentError(absl::StrCat("paddings ", before, ", ", after, " are negative or too large"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("paddings ", before, ", ", after, " are negative or too large"));
     }
     shape.push_back(input.dim(i) < 0 ? -1 : size);
   }
@@ -97,7 +102,8 @@ absl::Status Pad(KernelContext& context) {
   S* out = MutableStorage<S>(y);
   S filler{};
   if (context.num_inputs() > 2) {
-    if (context.input(2).num_elements() != 1) return absl::InvalidArgumentError("the padding value must be a scalar");
+    if (context.input(2).num_elements() != 1)
+      return absl::InvalidArgumentError("the padding value must be a scalar");
     filler = *Storage<S>(context.input(2));
   }
   std::fill_n(out, y.num_elements(), filler);
@@ -105,7 +111,8 @@ absl::Status Pad(KernelContext& context) {
   int64_t start = 0;
   for (int i = 0; i < x.rank(); ++i) start += values[2 * i] * strides[i];
   const S* in = Storage<S>(x);
-  ForEachStrided(context, x.shape(), strides, [&](int64_t i, int64_t at) { out[start + at] = in[i]; });
+  ForEachStrided(context, x.shape(), strides,
+                 [&](int64_t i, int64_t at) { out[start + at] = in[i]; });
   context.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -141,7 +148,8 @@ std::vector<Output> PadGradient(const GradientContext& g) {
   std::vector<Output> gradients = {g.Op("Slice", {g.dy(), before, shape}), Output()};
   if (g.node().num_inputs() > 2) {
     const auto total = [&](const Output& t) {
-      return g.Op("Sum", {g.Op("Reshape", {t, g.Int32s({-1})}), g.Int32s({0})}, {{"keep_dims", false}});
+      return g.Op("Sum", {g.Op("Reshape", {t, g.Int32s({-1})}), g.Int32s({0})},
+                  {{"keep_dims", false}});
     };
     gradients.push_back(g(total(g.dy())) - g(total(gradients[0])));
   }
@@ -170,14 +178,20 @@ void RegisterSlice(OpRegistry& registry) {
                                []<typename S>() -> KernelFunction { return Slice<S>; });
       })
       .Gradient(SliceGradient)
-      .Example({.name = "column", .inputs = {m, I({2}, {0, 1}), I({2}, {-1, 1})}, .expected = {F({2, 1}, {2, 5})},
+      .Example({.name = "column",
+                .inputs = {m, I({2}, {0, 1}), I({2}, {-1, 1})},
+                .expected = {F({2, 1}, {2, 5})},
                 .constant_inputs = {1, 2}})
-      .Example({.name = "vector", .inputs = {F({3}, {1, 2, 3}), L({1}, {1}), L({1}, {2})},
+      .Example({.name = "vector",
+                .inputs = {F({3}, {1, 2, 3}), L({1}, {1}), L({1}, {2})},
                 .expected = {F({2}, {2, 3})}})
-      .Example({.name = "empty", .inputs = {F({3}, {1, 2, 3}), I({1}, {3}), I({1}, {-1})}, .expected = {F({0}, {})},
+      .Example({.name = "empty",
+                .inputs = {F({3}, {1, 2, 3}), I({1}, {3}), I({1}, {-1})},
+                .expected = {F({0}, {})},
                 .check_gradient = false});
   const auto kernel = [](const Node& node) -> absl::StatusOr<KernelFunction> {
-    return DispatchStorage(RemoveRef(node.input(0).dtype()), []<typename S>() -> KernelFunction { return Pad<S>; });
+    return DispatchStorage(RemoveRef(node.input(0).dtype()),
+                           []<typename S>() -> KernelFunction { return Pad<S>; });
   };
   AddPad(registry, "Pad", "The input with paddings[d] zeros before and behind in dimension d.")
       .Out("output", "T")
@@ -186,11 +200,16 @@ void RegisterSlice(OpRegistry& registry) {
       .Shape(PadShape)
       .Kernel(kernel)
       .Gradient(PadGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), I({1, 2}, {1, 2})}, .expected = {F({5}, {0, 1, 2, 0, 0})},
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), I({1, 2}, {1, 2})},
+                .expected = {F({5}, {0, 1, 2, 0, 0})},
                 .constant_inputs = {1}})
-      .Example({.name = "matrix", .inputs = {F({1, 2}, {1, 2}), L({2, 2}, {1, 0, 0, 1})},
+      .Example({.name = "matrix",
+                .inputs = {F({1, 2}, {1, 2}), L({2, 2}, {1, 0, 0, 1})},
                 .expected = {F({2, 3}, {0, 0, 0, 1, 2, 0})}})
-      .Example({.name = "empty", .inputs = {F({0}, {}), I({1, 2}, {1, 0})}, .expected = {F({1}, {0})},
+      .Example({.name = "empty",
+                .inputs = {F({0}, {}), I({1, 2}, {1, 0})},
+                .expected = {F({1}, {0})},
                 .check_gradient = false});
   AddPad(registry, "PadV2", "Pad with a value of one's own.")
       .In("constant_values", "T")
@@ -200,11 +219,16 @@ void RegisterSlice(OpRegistry& registry) {
       .Shape(PadShape)
       .Kernel(kernel)
       .Gradient(PadGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), I({1, 2}, {1, 1}), F({}, {9})},
-                .expected = {F({4}, {9, 1, 2, 9})}, .constant_inputs = {1}})
-      .Example({.name = "integers", .inputs = {I({1}, {1}), I({1, 2}, {0, 1}), I({}, {-1})},
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), I({1, 2}, {1, 1}), F({}, {9})},
+                .expected = {F({4}, {9, 1, 2, 9})},
+                .constant_inputs = {1}})
+      .Example({.name = "integers",
+                .inputs = {I({1}, {1}), I({1, 2}, {0, 1}), I({}, {-1})},
                 .expected = {I({2}, {1, -1})}})
-      .Example({.name = "empty", .inputs = {F({0}, {}), I({1, 2}, {1, 0}), F({}, {9})}, .expected = {F({1}, {9})},
+      .Example({.name = "empty",
+                .inputs = {F({0}, {}), I({1, 2}, {1, 0}), F({}, {9})},
+                .expected = {F({1}, {9})},
                 .check_gradient = false});
 }
 

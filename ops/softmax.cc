@@ -11,36 +11,41 @@
 namespace espalier {
 namespace {
 
-// log Σ e^x of a row, around its largest element.
-template <typename C, typename T>
-C LogSumExp(const T* x, int64_t n) {
-  C largest = -std::numeric_limits<C>::infinity();
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<C>(x[i]));
-  if (std::isinf(largest)) largest = std::isnan(largest) || largest < 0 ? C(0) : largest;
-  C sum(0);
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<C>(x[i]) - largest);
-  return largest + std::log(sum);
-}
+// Of a row: its largest element, and the sum of e^(x - largest), so that nothing overflows.
+template <typename C>
+struct RowSum {
+  C largest;
+  C sum;
+
+  template <typename T>
+  RowSum(const T* x, int64_t n) : largest(-std::numeric_limits<C>::infinity()), sum(0) {
+    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<C>(x[i]));
+    for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<C>(x[i]) - largest);
+  }
+};
 
 template <typename T, bool kLog>
 absl::Status Softmax(KernelContext& context) {
   using C = ComputeType<T>;
   const Tensor& x = context.input(0);
-  if (x.rank() < 1) return absl::InvalidArgumentError("logits must have rank 1 or more, received a scalar");
+  if (x.rank() < 1)
+    return absl::InvalidArgumentError("logits must have rank 1 or more, received a scalar");
   const int64_t n = x.dim(x.rank() - 1);
   ASSIGN_OR_RETURN(Tensor y, context.ForwardOrAllocate(0, x.shape()));
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
-  context.ParallelFor(n == 0 ? 0 : x.num_elements() / n, std::max<int64_t>(1, 1024 / std::max<int64_t>(n, 1)),
-                      [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const C total = LogSumExp<C>(in + row * n, n);
-      for (int64_t i = row * n; i < (row + 1) * n; ++i) {
-        const C log = static_cast<C>(in[i]) - total;
-        out[i] = static_cast<T>(kLog ? log : std::exp(log));
-      }
-    }
-  });
+  context.ParallelFor(
+      n == 0 ? 0 : x.num_elements() / n, std::max<int64_t>(1, 1024 / std::max<int64_t>(n, 1)),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          const RowSum<C> total(in + row * n, n);
+          const C log_sum = std::log(total.sum);
+          for (int64_t i = row * n; i < (row + 1) * n; ++i) {
+            const C above = static_cast<C>(in[i]) - total.largest;
+            out[i] = static_cast<T>(kLog ? above - log_sum : std::exp(above) / total.sum);
+          }
+        }
+      });
   context.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -52,8 +57,9 @@ absl::Status CrossEntropy(KernelContext& context) {
   const Tensor& labels = context.input(1);
   ASSIGN_OR_RETURN(Shape shape, Shape::Broadcast(logits.shape(), labels.shape()));
   if (shape.rank() != 2 || !(shape == logits.shape()) || !(shape == labels.shape())) {
-    return absl::InvalidArgumentError(absl::StrCat("features and labels must be matrices of one shape, received ",
-                                                   logits.shape().ToString(), " and ", labels.shape().ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("features and labels must be matrices of one shape, received ",
+                     logits.shape().ToString(), " and ", labels.shape().ToString()));
   }
   const int64_t rows = shape.dim(0);
   const int64_t n = shape.dim(1);
@@ -63,19 +69,21 @@ absl::Status CrossEntropy(KernelContext& context) {
   const T* p = labels.data<T>();
   T* l = loss.mutable_data<T>();
   T* b = backprop.mutable_data<T>();
-  context.ParallelFor(rows, std::max<int64_t>(1, 1024 / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const C total = LogSumExp<C>(x + row * n, n);
-      C sum(0);
-      for (int64_t i = row * n; i < (row + 1) * n; ++i) {
-        const C log = static_cast<C>(x[i]) - total;
-        const C label = static_cast<C>(p[i]);
-        if (label != C(0)) sum -= label * log;
-        b[i] = static_cast<T>(std::exp(log) - label);
-      }
-      l[row] = static_cast<T>(sum);
-    }
-  });
+  context.ParallelFor(rows, std::max<int64_t>(1, 1024 / std::max<int64_t>(n, 1)),
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t row = begin; row < end; ++row) {
+                          const RowSum<C> total(x + row * n, n);
+                          const C log_sum = std::log(total.sum);
+                          C sum(0);
+                          for (int64_t i = row * n; i < (row + 1) * n; ++i) {
+                            const C above = static_cast<C>(x[i]) - total.largest;
+                            const C label = static_cast<C>(p[i]);
+                            if (label != C(0)) sum -= label * (above - log_sum);
+                            b[i] = static_cast<T>(std::exp(above) / total.sum - label);
+                          }
+                          l[row] = static_cast<T>(sum);
+                        }
+                      });
   context.set_output(0, std::move(loss));
   context.set_output(1, std::move(backprop));
   return absl::OkStatus();
@@ -128,7 +136,8 @@ std::vector<Output> CrossEntropyGradient(const GradientContext& g) {
     const Expression weighted = g(g.dy_or_empty(1)) * softmax;
     d_logits = d_logits + (weighted - softmax * g(LastAxisSum(g, weighted)));
   }
-  const Output d_labels = g(per_row) * -g(g.Op("LogSoftmax", {g.x(0)}));
+  Expression d_labels = g(per_row) * -g(g.Op("LogSoftmax", {g.x(0)}));
+  if (g.dy_or_empty(1).valid()) d_labels = d_labels - g(g.dy_or_empty(1));
   return {d_logits, d_labels};
 }
 
@@ -160,9 +169,12 @@ void RegisterSoftmax(OpRegistry& registry) {
       .Shape(SoftmaxShape)
       .Kernel(MakeSoftmax<false>)
       .Gradient(SoftmaxGradient)
-      .Example({.name = "rows", .inputs = {logits},
-                .expected = {F({2, 3}, {0.09003057f, 0.24472847f, 0.66524096f, 1.f / 3, 1.f / 3, 1.f / 3})}})
-      .Example({.name = "large", .inputs = {F({2}, {1000, 1000})}, .expected = {F({2}, {0.5f, 0.5f})}})
+      .Example({.name = "rows",
+                .inputs = {logits},
+                .expected = {F(
+                    {2, 3}, {0.09003057f, 0.24472847f, 0.66524096f, 1.f / 3, 1.f / 3, 1.f / 3})}})
+      .Example(
+          {.name = "large", .inputs = {F({2}, {1000, 1000})}, .expected = {F({2}, {0.5f, 0.5f})}})
       .Example({.name = "empty", .inputs = {F({0, 3}, {})}, .expected = {F({0, 3}, {})}});
   registry.Add("LogSoftmax")
       .Doc("x - log Σ e^x over the last axis.")
@@ -172,13 +184,19 @@ void RegisterSoftmax(OpRegistry& registry) {
       .Shape(SoftmaxShape)
       .Kernel(MakeSoftmax<true>)
       .Gradient(LogSoftmaxGradient)
-      .Example({.name = "rows", .inputs = {logits},
-                .expected = {F({2, 3}, {-2.4076059f, -1.4076059f, -0.40760596f, -1.0986123f, -1.0986123f, -1.0986123f})}})
-      .Example({.name = "large", .inputs = {F({2}, {1000, 0})}, .expected = {F({2}, {0, -1000})},
+      .Example({.name = "rows",
+                .inputs = {logits},
+                .expected = {F({2, 3}, {-2.4076059f, -1.4076059f, -0.40760596f, -1.0986123f,
+                                        -1.0986123f, -1.0986123f})}})
+      .Example({.name = "large",
+                .inputs = {F({2}, {1000, 0})},
+                .expected = {F({2}, {0, -1000})},
                 .check_gradient = false})
       .Example({.name = "empty", .inputs = {F({0, 3}, {})}, .expected = {F({0, 3}, {})}});
   registry.Add("SoftmaxCrossEntropyWithLogits")
-      .Doc("The cross entropy of softmax(features) against labels for each row, and its gradient by the features.")
+      .Doc(
+          "The cross entropy of softmax(features) against labels for each row, and its gradient by "
+          "the features.")
       .In("features", "T")
       .In("labels", "T")
       .Out("loss", "T")
@@ -190,12 +208,16 @@ void RegisterSoftmax(OpRegistry& registry) {
                             []<typename T>() -> KernelFunction { return CrossEntropy<T>; });
       })
       .Gradient(CrossEntropyGradient)
-      .Example({.name = "rows", .inputs = {logits, F({2, 3}, {0, 0, 1, 1, 0, 0})},
+      .Example({.name = "rows",
+                .inputs = {logits, F({2, 3}, {0, 0, 1, 1, 0, 0})},
                 .expected = {F({2}, {0.40760596f, 1.0986123f}),
-                             F({2, 3}, {0.09003057f, 0.24472847f, -0.33475904f, -2.f / 3, 1.f / 3, 1.f / 3})}})
-      .Example({.name = "soft labels", .inputs = {F({1, 2}, {0, 0}), F({1, 2}, {0.5f, 0.5f})},
+                             F({2, 3}, {0.09003057f, 0.24472847f, -0.33475904f, -2.f / 3, 1.f / 3,
+                                        1.f / 3})}})
+      .Example({.name = "soft labels",
+                .inputs = {F({1, 2}, {0, 0}), F({1, 2}, {0.5f, 0.5f})},
                 .expected = {F({1}, {0.6931472f}), F({1, 2}, {0, 0})}})
-      .Example({.name = "empty", .inputs = {F({0, 2}, {}), F({0, 2}, {})},
+      .Example({.name = "empty",
+                .inputs = {F({0, 2}, {}), F({0, 2}, {})},
                 .expected = {F({0}, {}), F({0, 2}, {})}});
   registry.Add("L2Loss")
       .Doc("Σ x² / 2.")
@@ -207,7 +229,8 @@ void RegisterSoftmax(OpRegistry& registry) {
         return DispatchType(RealTypes(), RemoveRef(node.input(0).dtype()),
                             []<typename T>() -> KernelFunction { return HalfSquareSum<T>; });
       })
-      .Gradient([](const GradientContext& g) -> std::vector<Output> { return {g(g.x(0)) * g(g.dy())}; })
+      .Gradient(
+          [](const GradientContext& g) -> std::vector<Output> { return {g(g.x(0)) * g(g.dy())}; })
       .Example({.name = "vector", .inputs = {F({3}, {1, 2, 3})}, .expected = {F({}, {7})}})
       .Example({.name = "scalar", .inputs = {F({}, {2})}, .expected = {F({}, {2})}})
       .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = {F({}, {0})}});

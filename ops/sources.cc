@@ -13,7 +13,8 @@ namespace {
 absl::Status ConstShape(InferenceContext& c) {
   const auto& value = c.node().attr<Tensor>("value");
   if (value.dtype() != c.node().attr<DType>("dtype")) {
-    return absl::InvalidArgumentError(absl::StrCat("attr value must be ", DTypeName(c.node().attr<DType>("dtype")),
+    return absl::InvalidArgumentError(absl::StrCat("attr value must be ",
+                                                   DTypeName(c.node().attr<DType>("dtype")),
                                                    ", received ", DTypeName(value.dtype())));
   }
   c.set_output(0, value.shape());
@@ -34,9 +35,9 @@ absl::Status PlaceholderShape(InferenceContext& c) {
 
 absl::StatusOr<KernelFunction> MakePlaceholder(const Node& node) {
   return KernelFunction([&node](KernelContext&) {
-    return absl::InvalidArgumentError(absl::StrCat("You must feed a value for placeholder '", node.name(),
-                                                   "' with dtype ", DTypeName(node.attr<DType>("dtype")),
-                                                   " and shape ", node.attr<Shape>("shape").ToString()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "You must feed a value for placeholder '", node.name(), "' with dtype ",
+        DTypeName(node.attr<DType>("dtype")), " and shape ", node.attr<Shape>("shape").ToString()));
   });
 }
 
@@ -61,11 +62,15 @@ void RegisterSources(OpRegistry& registry) {
       .Shape(ConstShape)
       .Kernel(MakeConst)
       .NotDifferentiable("it has no inputs")
-      .Example({.name = "vector", .attrs = {{"value", F({2}, {1, 2})}, {"dtype", kFloat}},
+      .Example({.name = "vector",
+                .attrs = {{"value", F({2}, {1, 2})}, {"dtype", kFloat}},
                 .expected = {F({2}, {1, 2})}})
-      .Example({.name = "string", .attrs = {{"value", Tensor("text")}, {"dtype", kString}},
+      .Example({.name = "string",
+                .attrs = {{"value", Tensor("text")}, {"dtype", kString}},
                 .expected = {Tensor("text")}})
-      .Example({.name = "empty", .attrs = {{"value", I({0}, {})}, {"dtype", kInt32}}, .expected = {I({0}, {})}});
+      .Example({.name = "empty",
+                .attrs = {{"value", I({0}, {})}, {"dtype", kInt32}},
+                .expected = {I({0}, {})}});
   registry.Add("Placeholder")
       .Doc("A tensor to feed. Running it unfed is INVALID_ARGUMENT.")
       .Out("output", "dtype")
@@ -92,7 +97,9 @@ void RegisterSources(OpRegistry& registry) {
       })
       .Kernel(MakeForward)
       .Gradient(PassGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2})}, .attrs = {{"shape", Shape{-1}}},
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2})},
+                .attrs = {{"shape", Shape{-1}}},
                 .expected = {F({2}, {1, 2})}})
       .Example({.name = "bool", .inputs = {B({}, {true})}, .expected = {B({}, {true})}})
       .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = {F({0}, {})}});

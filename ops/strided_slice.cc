@@ -18,8 +18,9 @@ struct Masks {
 };
 
 Masks MasksOf(const Node& node) {
-  return {node.attr<int64_t>("begin_mask"), node.attr<int64_t>("end_mask"), node.attr<int64_t>("ellipsis_mask"),
-          node.attr<int64_t>("new_axis_mask"), node.attr<int64_t>("shrink_axis_mask")};
+  return {node.attr<int64_t>("begin_mask"), node.attr<int64_t>("end_mask"),
+          node.attr<int64_t>("ellipsis_mask"), node.attr<int64_t>("new_axis_mask"),
+          node.attr<int64_t>("shrink_axis_mask")};
 }
 
 bool Bit(int64_t mask, size_t i) { return i < 63 && ((mask >> i) & 1) != 0; }
@@ -39,11 +40,13 @@ struct DimSlice {
   int64_t size = -1;
 };
 
-absl::StatusOr<DimSlice> SliceDim(int64_t dim, int64_t begin, int64_t end, int64_t stride, bool no_begin, bool no_end,
-                                  bool shrink, size_t spec) {
-  if (stride == 0) return absl::InvalidArgumentError(absl::StrCat("strides[", spec, "] must not be 0"));
+absl::StatusOr<DimSlice> SliceDim(int64_t dim, int64_t begin, int64_t end, int64_t stride,
+                                  bool no_begin, bool no_end, bool shrink, size_t spec) {
+  if (stride == 0)
+    return absl::InvalidArgumentError(absl::StrCat("strides[", spec, "] must not be 0"));
   if (shrink && stride < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("strides[", spec, "] must be positive where the axis is shrunk"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("strides[", spec, "] must be positive where the axis is shrunk"));
   }
   DimSlice slice;
   slice.stride = stride;
@@ -52,8 +55,8 @@ absl::StatusOr<DimSlice> SliceDim(int64_t dim, int64_t begin, int64_t end, int64
     if (dim < 0) return slice;
     slice.begin = begin < 0 ? begin + dim : begin;
     if (slice.begin < 0 || slice.begin >= dim) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("slice index ", begin, " of dimension ", spec, " is out of bounds for size ", dim));
+      return absl::InvalidArgumentError(absl::StrCat("slice index ", begin, " of dimension ", spec,
+                                                     " is out of bounds for size ", dim));
     }
     return slice;
   }
@@ -74,14 +77,17 @@ absl::StatusOr<DimSlice> SliceDim(int64_t dim, int64_t begin, int64_t end, int64
 }
 
 absl::StatusOr<StridedSlicePlan> MakePlan(const Shape& input, const std::vector<int64_t>& begin,
-                                          const std::vector<int64_t>& end, const std::vector<int64_t>& strides,
-                                          const Masks& masks) {
+                                          const std::vector<int64_t>& end,
+                                          const std::vector<int64_t>& strides, const Masks& masks) {
   if (begin.size() != end.size() || begin.size() != strides.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("begin, end and strides must have the same length, received ",
-                                                   begin.size(), ", ", end.size(), " and ", strides.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("begin, end and strides must have the same length, received ", begin.size(),
+                     ", ", end.size(), " and ", strides.size()));
   }
   const size_t specs = begin.size();
-  if (specs > 32) return absl::InvalidArgumentError(absl::StrCat(specs, " slice entries; at most 32 are supported"));
+  if (specs > 32)
+    return absl::InvalidArgumentError(
+        absl::StrCat(specs, " slice entries; at most 32 are supported"));
   int ellipses = 0;
   int used = 0;  // input dimensions that entries name
   for (size_t i = 0; i < specs; ++i) {
@@ -93,7 +99,8 @@ absl::StatusOr<StridedSlicePlan> MakePlan(const Shape& input, const std::vector<
   }
   if (ellipses > 1) return absl::InvalidArgumentError("several ellipses in one slice");
   if (used > input.rank()) {
-    return absl::InvalidArgumentError(absl::StrCat("index of ", used, " dimensions into shape ", input.ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("index of ", used, " dimensions into shape ", input.ToString()));
   }
   StridedSlicePlan plan;
   int dim = 0;
@@ -115,8 +122,8 @@ absl::StatusOr<StridedSlicePlan> MakePlan(const Shape& input, const std::vector<
       continue;
     }
     const bool shrink = Bit(masks.shrink, i);
-    ASSIGN_OR_RETURN(DimSlice slice, SliceDim(input.dim(dim), begin[i], end[i], strides[i], Bit(masks.begin, i),
-                                              Bit(masks.end, i), shrink, i));
+    ASSIGN_OR_RETURN(DimSlice slice, SliceDim(input.dim(dim), begin[i], end[i], strides[i],
+                                              Bit(masks.begin, i), Bit(masks.end, i), shrink, i));
     plan.begin.push_back(slice.begin);
     plan.stride.push_back(slice.stride);
     plan.processed.push_back(slice.size);
@@ -127,11 +134,12 @@ absl::StatusOr<StridedSlicePlan> MakePlan(const Shape& input, const std::vector<
   return plan;
 }
 
-absl::StatusOr<StridedSlicePlan> PlanFromInputs(const KernelContext& context, const Shape& input, int first,
-                                                const Masks& masks) {
+absl::StatusOr<StridedSlicePlan> PlanFromInputs(const KernelContext& context, const Shape& input,
+                                                int first, const Masks& masks) {
   ASSIGN_OR_RETURN(std::vector<int64_t> begin, IntegerVector(context.input(first), "begin"));
   ASSIGN_OR_RETURN(std::vector<int64_t> end, IntegerVector(context.input(first + 1), "end"));
-  ASSIGN_OR_RETURN(std::vector<int64_t> strides, IntegerVector(context.input(first + 2), "strides"));
+  ASSIGN_OR_RETURN(std::vector<int64_t> strides,
+                   IntegerVector(context.input(first + 2), "strides"));
   return MakePlan(input, begin, end, strides, masks);
 }
 
@@ -157,7 +165,8 @@ absl::Status StridedSlice(KernelContext& context, const Masks& masks) {
   S* out = MutableStorage<S>(y);
   if (y.num_elements() > 0) {
     const int64_t first = start;
-    ForEachStrided(context, plan.processed, strides, [&](int64_t i, int64_t at) { out[i] = in[first + at]; });
+    ForEachStrided(context, plan.processed, strides,
+                   [&](int64_t i, int64_t at) { out[i] = in[first + at]; });
   }
   context.set_output(0, std::move(y));
   return absl::OkStatus();
@@ -169,8 +178,9 @@ absl::Status StridedSliceGrad(KernelContext& context, const Masks& masks) {
   ASSIGN_OR_RETURN(Shape shape, ShapeFromTensor(context.input(0), "shape"));
   ASSIGN_OR_RETURN(StridedSlicePlan plan, PlanFromInputs(context, shape, 1, masks));
   if (!(dy.shape() == plan.output)) {
-    return absl::InvalidArgumentError(absl::StrCat("dy must have the shape of the slice, ", plan.output.ToString(),
-                                                   ", received ", dy.shape().ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("dy must have the shape of the slice, ",
+                                                   plan.output.ToString(), ", received ",
+                                                   dy.shape().ToString()));
   }
   ASSIGN_OR_RETURN(Tensor dx, context.Allocate(dy.dtype(), shape));
   S* out = MutableStorage<S>(dx);
@@ -179,7 +189,8 @@ absl::Status StridedSliceGrad(KernelContext& context, const Masks& masks) {
   const S* in = Storage<S>(dy);
   if (dy.num_elements() > 0) {
     const int64_t first = start;
-    ForEachStrided(context, plan.processed, strides, [&](int64_t i, int64_t at) { out[first + at] = in[i]; });
+    ForEachStrided(context, plan.processed, strides,
+                   [&](int64_t i, int64_t at) { out[first + at] = in[i]; });
   }
   context.set_output(0, std::move(dx));
   return absl::OkStatus();
@@ -207,16 +218,19 @@ std::optional<std::vector<int64_t>> SlicedValue(const Node& node, int depth) {
   const auto strides = PartialIntegers(node.input(3), depth);
   if (!begin || !end || !strides) return std::nullopt;
   const Shape shape = {static_cast<int64_t>(values->size())};
-  const absl::StatusOr<StridedSlicePlan> plan = MakePlan(shape, *begin, *end, *strides, MasksOf(node));
+  const absl::StatusOr<StridedSlicePlan> plan =
+      MakePlan(shape, *begin, *end, *strides, MasksOf(node));
   if (!plan.ok() || plan->begin.size() != 1) return std::nullopt;
   std::vector<int64_t> sliced;
-  for (int64_t i = 0; i < plan->processed.dim(0); ++i) sliced.push_back((*values)[plan->begin[0] + i * plan->stride[0]]);
+  for (int64_t i = 0; i < plan->processed.dim(0); ++i)
+    sliced.push_back((*values)[plan->begin[0] + i * plan->stride[0]]);
   return sliced;
 }
 
 AttrMap MaskAttrs(const Node& node) {
   AttrMap attrs;
-  for (const char* name : {"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"}) {
+  for (const char* name :
+       {"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"}) {
     attrs[name] = node.attr<int64_t>(name);
   }
   return attrs;
@@ -246,32 +260,42 @@ OpSchema& AddMasks(OpSchema& op) {
 
 void RegisterStridedSlice(OpRegistry& registry) {
   const Tensor m = F({2, 3}, {1, 2, 3, 4, 5, 6});
-  OpSchema& slice = registry.Add("StridedSlice")
-                        .Doc("Python's slicing: begin:end:stride for each dimension, with masks for omitted ends, "
-                             "ellipsis, new axes and dropped axes.")
-                        .In("input", "T")
-                        .In("begin", "Index")
-                        .In("end", "Index")
-                        .In("strides", "Index")
-                        .Out("output", "T");
+  OpSchema& slice =
+      registry.Add("StridedSlice")
+          .Doc(
+              "Python's slicing: begin:end:stride for each dimension, with masks for omitted ends, "
+              "ellipsis, new axes and dropped axes.")
+          .In("input", "T")
+          .In("begin", "Index")
+          .In("end", "Index")
+          .In("strides", "Index")
+          .Out("output", "T");
   AddMasks(slice)
       .Shape(StridedSliceShape)
       .PartialValue(SlicedValue)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         const Masks masks = MasksOf(node);
-        return DispatchStorage(RemoveRef(node.input(0).dtype()), [masks]<typename S>() -> KernelFunction {
-          return [masks](KernelContext& context) { return StridedSlice<S>(context, masks); };
-        });
+        return DispatchStorage(
+            RemoveRef(node.input(0).dtype()), [masks]<typename S>() -> KernelFunction {
+              return [masks](KernelContext& context) { return StridedSlice<S>(context, masks); };
+            });
       })
       .Gradient(StridedSliceGradient)
-      .Example({.name = "column", .inputs = {m, I({2}, {0, 1}), I({2}, {2, 2}), I({2}, {1, 1})},
-                .attrs = {{"shrink_axis_mask", 2}}, .expected = {F({2}, {2, 5})}, .constant_inputs = {1, 2, 3}})
-      .Example({.name = "backwards", .inputs = {F({4}, {1, 2, 3, 4}), I({1}, {-1}), I({1}, {0}), I({1}, {-2})},
+      .Example({.name = "column",
+                .inputs = {m, I({2}, {0, 1}), I({2}, {2, 2}), I({2}, {1, 1})},
+                .attrs = {{"shrink_axis_mask", 2}},
+                .expected = {F({2}, {2, 5})},
+                .constant_inputs = {1, 2, 3}})
+      .Example({.name = "backwards",
+                .inputs = {F({4}, {1, 2, 3, 4}), I({1}, {-1}), I({1}, {0}), I({1}, {-2})},
                 .expected = {F({2}, {4, 2})}})
-      .Example({.name = "new axis and ellipsis", .inputs = {m, I({3}, {0, 0, 1}), I({3}, {0, 0, 3}), I({3}, {1, 1, 1})},
+      .Example({.name = "new axis and ellipsis",
+                .inputs = {m, I({3}, {0, 0, 1}), I({3}, {0, 0, 3}), I({3}, {1, 1, 1})},
                 .attrs = {{"new_axis_mask", 1}, {"ellipsis_mask", 2}, {"end_mask", 4}},
                 .expected = {F({1, 2, 2}, {2, 3, 5, 6})}})
-      .Example({.name = "empty", .inputs = {m, L({1}, {2}), L({1}, {1}), L({1}, {1})}, .expected = {F({0, 3}, {})},
+      .Example({.name = "empty",
+                .inputs = {m, L({1}, {2}), L({1}, {1}), L({1}, {1})},
+                .expected = {F({0, 3}, {})},
                 .check_gradient = false});
   OpSchema& gradient = registry.Add("StridedSliceGrad")
                            .Doc("Zeros of a shape with dy in the place of the slice.")
@@ -289,18 +313,26 @@ void RegisterStridedSlice(OpRegistry& registry) {
       })
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         const Masks masks = MasksOf(node);
-        return DispatchStorage(RemoveRef(node.input(4).dtype()), [masks]<typename S>() -> KernelFunction {
-          return [masks](KernelContext& context) { return StridedSliceGrad<S>(context, masks); };
-        });
+        return DispatchStorage(
+            RemoveRef(node.input(4).dtype()), [masks]<typename S>() -> KernelFunction {
+              return
+                  [masks](KernelContext& context) { return StridedSliceGrad<S>(context, masks); };
+            });
       })
       .Gradient(StridedSliceGradGradient)
-      .Example({.name = "column", .inputs = {I({2}, {2, 3}), I({2}, {0, 1}), I({2}, {2, 2}), I({2}, {1, 1}), F({2}, {7, 8})},
-                .attrs = {{"shrink_axis_mask", 2}}, .expected = {F({2, 3}, {0, 7, 0, 0, 8, 0})},
+      .Example({.name = "column",
+                .inputs = {I({2}, {2, 3}), I({2}, {0, 1}), I({2}, {2, 2}), I({2}, {1, 1}),
+                           F({2}, {7, 8})},
+                .attrs = {{"shrink_axis_mask", 2}},
+                .expected = {F({2, 3}, {0, 7, 0, 0, 8, 0})},
                 .constant_inputs = {0, 1, 2, 3}})
-      .Example({.name = "steps", .inputs = {I({1}, {4}), I({1}, {0}), I({1}, {4}), I({1}, {2}), F({2}, {7, 8})},
+      .Example({.name = "steps",
+                .inputs = {I({1}, {4}), I({1}, {0}), I({1}, {4}), I({1}, {2}), F({2}, {7, 8})},
                 .expected = {F({4}, {7, 0, 8, 0})}})
-      .Example({.name = "empty", .inputs = {L({1}, {2}), L({1}, {2}), L({1}, {2}), L({1}, {1}), F({0}, {})},
-                .expected = {F({2}, {0, 0})}, .check_gradient = false});
+      .Example({.name = "empty",
+                .inputs = {L({1}, {2}), L({1}, {2}), L({1}, {2}), L({1}, {1}), F({0}, {})},
+                .expected = {F({2}, {0, 0})},
+                .check_gradient = false});
 }
 
 }  // namespace espalier

@@ -1,4 +1,5 @@
-// ApplyGradientDescent, ApplyMomentum, ApplyAdam: updates of variables in place. Tested by the registry test.
+// ApplyGradientDescent, ApplyMomentum, ApplyAdam: updates of variables in place. Tested by the
+// registry test.
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -14,10 +15,12 @@ namespace {
 using TrainTypes = TypeList<float, double>;
 constexpr char kNoGradient[] = "it changes variables";
 
-// The variables of the first `slots` inputs, checked against the gradient at input `gradient`, ready to be written.
+// The variables of the first `slots` inputs, checked against the gradient at input `gradient`,
+// ready to be written.
 class Update {
  public:
-  Update(KernelContext& context, int slots, int gradient) : context_(context), writer_(Slots(context, slots)) {
+  Update(KernelContext& context, int slots, int gradient)
+      : context_(context), writer_(Slots(context, slots)) {
     status_ = Prepare(slots, gradient);
   }
   const absl::Status& status() const { return status_; }
@@ -44,9 +47,9 @@ class Update {
     const Shape& shape = context_.input(gradient).shape();
     for (int i = 0; i < slots; ++i) {
       if (!(writer_.value(i).shape() == shape)) {
-        return absl::InvalidArgumentError(absl::StrCat("variable ", context_.node().input(i).name(), " has shape ",
-                                                       writer_.value(i).shape().ToString(), ", the gradient ",
-                                                       shape.ToString()));
+        return absl::InvalidArgumentError(
+            absl::StrCat("variable ", context_.node().input(i).name(), " has shape ",
+                         writer_.value(i).shape().ToString(), ", the gradient ", shape.ToString()));
       }
     }
     // All checks are done: from here on nothing fails but memory.
@@ -70,9 +73,10 @@ absl::Status GradientDescent(KernelContext& context, bool) {
   ASSIGN_OR_RETURN(const T alpha, update.Scalar<T>(1));
   T* var = update.data<T>(0);
   const T* delta = context.input(2).data<T>();
-  context.ParallelFor(context.input(2).num_elements(), kElementwiseBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) var[i] -= alpha * delta[i];
-  });
+  context.ParallelFor(context.input(2).num_elements(), kElementwiseBlock,
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t i = begin; i < end; ++i) var[i] -= alpha * delta[i];
+                      });
   context.ForwardValue(0, 0);
   return absl::OkStatus();
 }
@@ -86,12 +90,14 @@ absl::Status Momentum(KernelContext& context, bool nesterov) {
   T* var = update.data<T>(0);
   T* accumulator = update.data<T>(1);
   const T* g = context.input(3).data<T>();
-  context.ParallelFor(context.input(3).num_elements(), kElementwiseBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      accumulator[i] = accumulator[i] * momentum + g[i];
-      var[i] -= nesterov ? g[i] * rate + accumulator[i] * momentum * rate : accumulator[i] * rate;
-    }
-  });
+  context.ParallelFor(
+      context.input(3).num_elements(), kElementwiseBlock, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          accumulator[i] = accumulator[i] * momentum + g[i];
+          var[i] -=
+              nesterov ? g[i] * rate + accumulator[i] * momentum * rate : accumulator[i] * rate;
+        }
+      });
   context.ForwardValue(0, 0);
   return absl::OkStatus();
 }
@@ -115,14 +121,15 @@ absl::Status Adam(KernelContext& context, bool nesterov) {
   const T one_minus_beta2 = 1 - beta2;
   const T eps = epsilon;
   const T b1 = beta1;
-  context.ParallelFor(context.input(9).num_elements(), kElementwiseBlock, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      m[i] += (g[i] - m[i]) * one_minus_beta1;
-      v[i] += (g[i] * g[i] - v[i]) * one_minus_beta2;
-      const T direction = nesterov ? g[i] * one_minus_beta1 + b1 * m[i] : m[i];
-      var[i] -= direction * alpha / (std::sqrt(v[i]) + eps);
-    }
-  });
+  context.ParallelFor(context.input(9).num_elements(), kElementwiseBlock,
+                      [=](int64_t begin, int64_t end) {
+                        for (int64_t i = begin; i < end; ++i) {
+                          m[i] += (g[i] - m[i]) * one_minus_beta1;
+                          v[i] += (g[i] * g[i] - v[i]) * one_minus_beta2;
+                          const T direction = nesterov ? g[i] * one_minus_beta1 + b1 * m[i] : m[i];
+                          var[i] -= direction * alpha / (std::sqrt(v[i]) + eps);
+                        }
+                      });
   context.ForwardValue(0, 0);
   return absl::OkStatus();
 }
@@ -132,16 +139,20 @@ enum class Rule { kGradientDescent, kMomentum, kAdam };
 template <Rule kRule>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   const bool nesterov = node.attr<bool>("use_nesterov");
-  return DispatchType(TrainTypes(), node.attr<DType>("T"), [nesterov]<typename T>() -> KernelFunction {
-    return [nesterov](KernelContext& context) {
-      if constexpr (kRule == Rule::kGradientDescent) return GradientDescent<T>(context, nesterov);
-      if constexpr (kRule == Rule::kMomentum) return Momentum<T>(context, nesterov);
-      if constexpr (kRule == Rule::kAdam) return Adam<T>(context, nesterov);
-    };
-  });
+  return DispatchType(TrainTypes(), node.attr<DType>("T"),
+                      [nesterov]<typename T>() -> KernelFunction {
+                        return [nesterov](KernelContext& context) {
+                          if constexpr (kRule == Rule::kGradientDescent)
+                            return GradientDescent<T>(context, nesterov);
+                          if constexpr (kRule == Rule::kMomentum)
+                            return Momentum<T>(context, nesterov);
+                          if constexpr (kRule == Rule::kAdam) return Adam<T>(context, nesterov);
+                        };
+                      });
 }
 
-// Inputs 0 … slots - 1 are variables and input `gradient` the gradient, all of one shape; the others are scalars.
+// Inputs 0 … slots - 1 are variables and input `gradient` the gradient, all of one shape; the
+// others are scalars.
 template <int kSlots, int kGradient>
 absl::Status ApplyShape(InferenceContext& c) {
   Shape shape = c.input(kGradient);
@@ -174,9 +185,12 @@ void RegisterTraining(OpRegistry& registry) {
              .In("delta", "T"))
       .Shape(ApplyShape<1, 2>)
       .Kernel(Make<Rule::kGradientDescent>)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), F({}, {0.5f}), F({2}, {2, 4})},
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), F({}, {0.5f}), F({2}, {2, 4})},
                 .expected = {F({2}, {0, 0})}})
-      .Example({.name = "scalar", .inputs = {F({}, {1}), F({}, {0.1f}), F({}, {1})}, .expected = {F({}, {0.9f})}})
+      .Example({.name = "scalar",
+                .inputs = {F({}, {1}), F({}, {0.1f}), F({}, {1})},
+                .expected = {F({}, {0.9f})}})
       .Example({.name = "empty", .inputs = {none, F({}, {1}), none}, .expected = {none}});
   Finish(registry.Add("ApplyMomentum")
              .Doc("accum = accum * momentum + grad; var -= lr * accum; or Nesterov's form.")
@@ -188,13 +202,19 @@ void RegisterTraining(OpRegistry& registry) {
       .Attr("use_nesterov", false)
       .Shape(ApplyShape<2, 3>)
       .Kernel(Make<Rule::kMomentum>)
-      .Example({.name = "plain", .inputs = {F({1}, {1}), F({1}, {2}), F({}, {0.1f}), F({1}, {3}), F({}, {0.5f})},
+      .Example({.name = "plain",
+                .inputs = {F({1}, {1}), F({1}, {2}), F({}, {0.1f}), F({1}, {3}), F({}, {0.5f})},
                 .expected = {F({1}, {0.6f})}})
-      .Example({.name = "nesterov", .inputs = {F({1}, {1}), F({1}, {2}), F({}, {0.1f}), F({1}, {3}), F({}, {0.5f})},
-                .attrs = {{"use_nesterov", true}}, .expected = {F({1}, {0.5f})}})
-      .Example({.name = "empty", .inputs = {none, none, F({}, {1}), none, F({}, {0})}, .expected = {none}});
+      .Example({.name = "nesterov",
+                .inputs = {F({1}, {1}), F({1}, {2}), F({}, {0.1f}), F({1}, {3}), F({}, {0.5f})},
+                .attrs = {{"use_nesterov", true}},
+                .expected = {F({1}, {0.5f})}})
+      .Example({.name = "empty",
+                .inputs = {none, none, F({}, {1}), none, F({}, {0})},
+                .expected = {none}});
   Finish(registry.Add("ApplyAdam")
-             .Doc("Adam (Kingma & Ba 2015): moments m and v, rate corrected by the powers of the betas.")
+             .Doc("Adam (Kingma & Ba 2015): moments m and v, rate corrected by the powers of the "
+                  "betas.")
              .RefIn("var", "T")
              .RefIn("m", "T")
              .RefIn("v", "T")
@@ -208,15 +228,19 @@ void RegisterTraining(OpRegistry& registry) {
       .Attr("use_nesterov", false)
       .Shape(ApplyShape<3, 9>)
       .Kernel(Make<Rule::kAdam>)
-      .Example({.name = "first step", .inputs = {F({2}, {1, 1}), F({2}, {0, 0}), F({2}, {0, 0}), F({}, {0.9f}),
-                                                 F({}, {0.999f}), F({}, {0.1f}), F({}, {0.9f}), F({}, {0.999f}),
-                                                 F({}, {1e-8f}), F({2}, {2, -0.5f})},
-                .expected = {F({2}, {0.9f, 1.1f})}, .tolerance = 1e-4})
-      .Example({.name = "large epsilon", .inputs = {F({1}, {1}), F({1}, {0}), F({1}, {0}), F({}, {0}), F({}, {0}),
-                                                    F({}, {1}), F({}, {0.5f}), F({}, {0.75f}), F({}, {1}), F({1}, {2})},
+      .Example({.name = "first step",
+                .inputs = {F({2}, {1, 1}), F({2}, {0, 0}), F({2}, {0, 0}), F({}, {0.9f}),
+                           F({}, {0.999f}), F({}, {0.1f}), F({}, {0.9f}), F({}, {0.999f}),
+                           F({}, {1e-8f}), F({2}, {2, -0.5f})},
+                .expected = {F({2}, {0.9f, 1.1f})},
+                .tolerance = 1e-4})
+      .Example({.name = "large epsilon",
+                .inputs = {F({1}, {1}), F({1}, {0}), F({1}, {0}), F({}, {0}), F({}, {0}),
+                           F({}, {1}), F({}, {0.5f}), F({}, {0.75f}), F({}, {1}), F({1}, {2})},
                 .expected = {F({1}, {0.5f})}})
-      .Example({.name = "empty", .inputs = {none, none, none, F({}, {0}), F({}, {0}), F({}, {1}), F({}, {0}),
-                                            F({}, {0}), F({}, {1}), none},
+      .Example({.name = "empty",
+                .inputs = {none, none, none, F({}, {0}), F({}, {0}), F({}, {1}), F({}, {0}),
+                           F({}, {0}), F({}, {1}), none},
                 .expected = {none}});
 }
 

@@ -13,12 +13,14 @@ absl::Status CheckPermutation(const std::vector<int64_t>& perm, int rank) {
   std::vector<bool> seen(perm.size());
   for (int64_t p : perm) {
     if (p < 0 || p >= static_cast<int64_t>(perm.size()) || seen[p]) {
-      return absl::InvalidArgumentError(absl::StrCat("perm is no permutation: ", p, " is repeated or out of range"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("perm is no permutation: ", p, " is repeated or out of range"));
     }
     seen[p] = true;
   }
   if (rank >= 0 && static_cast<int>(perm.size()) != rank) {
-    return absl::InvalidArgumentError(absl::StrCat("perm must have ", rank, " entries, received ", perm.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("perm must have ", rank, " entries, received ", perm.size()));
   }
   return absl::OkStatus();
 }
@@ -61,16 +63,18 @@ absl::Status TransposeShape(InferenceContext& c) {
 }
 
 absl::StatusOr<KernelFunction> MakeInvert(const Node& node) {
-  return DispatchType(TypeList<int32_t, int64_t>(), RemoveRef(node.input(0).dtype()), []<typename T>() -> KernelFunction {
-    return [](KernelContext& context) -> absl::Status {
-      ASSIGN_OR_RETURN(std::vector<int64_t> perm, IntegerVector(context.input(0), "x"));
-      RETURN_IF_ERROR(CheckPermutation(perm, -1));
-      ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, context.input(0).shape()));
-      for (size_t i = 0; i < perm.size(); ++i) y.mutable_data<T>()[perm[i]] = static_cast<T>(i);
-      context.set_output(0, std::move(y));
-      return absl::OkStatus();
-    };
-  });
+  return DispatchType(
+      TypeList<int32_t, int64_t>(), RemoveRef(node.input(0).dtype()),
+      []<typename T>() -> KernelFunction {
+        return [](KernelContext& context) -> absl::Status {
+          ASSIGN_OR_RETURN(std::vector<int64_t> perm, IntegerVector(context.input(0), "x"));
+          RETURN_IF_ERROR(CheckPermutation(perm, -1));
+          ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, context.input(0).shape()));
+          for (size_t i = 0; i < perm.size(); ++i) y.mutable_data<T>()[perm[i]] = static_cast<T>(i);
+          context.set_output(0, std::move(y));
+          return absl::OkStatus();
+        };
+      });
 }
 
 std::vector<Output> TransposeGradient(const GradientContext& g) {
@@ -93,11 +97,16 @@ void RegisterTranspose(OpRegistry& registry) {
                                []<typename S>() -> KernelFunction { return Permute<S>; });
       })
       .Gradient(TransposeGradient)
-      .Example({.name = "matrix", .inputs = {F({2, 3}, {1, 2, 3, 4, 5, 6}), I({2}, {1, 0})},
-                .expected = {F({3, 2}, {1, 4, 2, 5, 3, 6})}, .constant_inputs = {1}})
-      .Example({.name = "cube", .inputs = {F({1, 2, 2}, {1, 2, 3, 4}), I({3}, {2, 0, 1})},
+      .Example({.name = "matrix",
+                .inputs = {F({2, 3}, {1, 2, 3, 4, 5, 6}), I({2}, {1, 0})},
+                .expected = {F({3, 2}, {1, 4, 2, 5, 3, 6})},
+                .constant_inputs = {1}})
+      .Example({.name = "cube",
+                .inputs = {F({1, 2, 2}, {1, 2, 3, 4}), I({3}, {2, 0, 1})},
                 .expected = {F({2, 1, 2}, {1, 3, 2, 4})}})
-      .Example({.name = "empty", .inputs = {F({0, 2}, {}), I({2}, {1, 0})}, .expected = {F({2, 0}, {})}});
+      .Example({.name = "empty",
+                .inputs = {F({0, 2}, {}), I({2}, {1, 0})},
+                .expected = {F({2, 0}, {})}});
   registry.Add("InvertPermutation")
       .Doc("y[x[i]] = i.")
       .In("x", "T")

@@ -1,4 +1,5 @@
-// Elementwise functions of one input of any number type: Neg, Square, Abs, Sign. Tested by the registry test.
+// Elementwise functions of one input of any number type: Neg, Square, Abs, Sign. Tested by the
+// registry test.
 #include <cmath>
 
 #include "espalier/graph/gradients.h"
@@ -39,7 +40,9 @@ struct SignOf {
 };
 
 std::vector<Output> NegGradient(const GradientContext& g) { return {-g(g.dy())}; }
-std::vector<Output> SquareGradient(const GradientContext& g) { return {g(g.dy()) * (g(g.x(0)) * 2)}; }
+std::vector<Output> SquareGradient(const GradientContext& g) {
+  return {g(g.dy()) * (g(g.x(0)) * 2)};
+}
 std::vector<Output> AbsGradient(const GradientContext& g) {
   return {g(g.dy()) * g(g.Op("Sign", {g.x(0)}))};
 }
@@ -62,19 +65,22 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc, GradientF
 }  // namespace
 
 void RegisterUnaryArithmetic(OpRegistry& registry) {
-  Add(registry, "Neg", "-x, elementwise; integers wrap around.", NegGradient, [](double x) { return -x; })
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        const DType type = RemoveRef(node.input(0).dtype());
-        return IsFloating(type) ? UnaryFor<NegOfReal>(RealTypes(), type) : UnaryFor<NegOf>(ArithmeticTypes(), type);
-      });
+  Add(registry, "Neg", "-x, elementwise; integers wrap around.", NegGradient, [](double x) {
+    return -x;
+  }).Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+    const DType type = RemoveRef(node.input(0).dtype());
+    return IsFloating(type) ? UnaryFor<NegOfReal>(RealTypes(), type)
+                            : UnaryFor<NegOf>(ArithmeticTypes(), type);
+  });
   Add(registry, "Square", "x * x, elementwise; integers wrap around.", SquareGradient,
       [](double x) { return x * x; })
       .Kernel(UnaryKernel<SquareOf>(ArithmeticTypes()));
-  Add(registry, "Abs", "The absolute value, elementwise.", AbsGradient, [](double x) { return std::abs(x); })
-      .Kernel(UnaryKernel<AbsOf>(ArithmeticTypes()));
-  Add(registry, "Sign", "-1, 0 or 1, elementwise; NaN stays.", SignGradient,
-      [](double x) { return x > 0 ? 1.0 : -1.0; })
-      .Kernel(UnaryKernel<SignOf>(ArithmeticTypes()));
+  Add(registry, "Abs", "The absolute value, elementwise.", AbsGradient, [](double x) {
+    return std::abs(x);
+  }).Kernel(UnaryKernel<AbsOf>(ArithmeticTypes()));
+  Add(registry, "Sign", "-1, 0 or 1, elementwise; NaN stays.", SignGradient, [](double x) {
+    return x > 0 ? 1.0 : -1.0;
+  }).Kernel(UnaryKernel<SignOf>(ArithmeticTypes()));
 }
 
 }  // namespace espalier

@@ -37,19 +37,21 @@ struct ReciprocalOf {
 };
 struct SoftplusOf {
   // log(1 + e^x), without overflow and without losing small e^x.
-  auto operator()(auto x) const { return std::max(x, decltype(x)(0)) + std::log1p(std::exp(-std::abs(x))); }
+  auto operator()(auto x) const {
+    return std::max(x, decltype(x)(0)) + std::log1p(std::exp(-std::abs(x)));
+  }
 };
 
-std::vector<Output> SqrtGradient(const GradientContext& g) {
-  return {g(g.dy()) * 0.5 / g(g.y(0))};
-}
+std::vector<Output> SqrtGradient(const GradientContext& g) { return {g(g.dy()) * 0.5 / g(g.y(0))}; }
 std::vector<Output> RsqrtGradient(const GradientContext& g) {
   const Expression y = g(g.y(0));
   return {g(g.dy()) * (y * y * y) * -0.5};
 }
 std::vector<Output> ExpGradient(const GradientContext& g) { return {g(g.dy()) * g(g.y(0))}; }
 std::vector<Output> LogGradient(const GradientContext& g) { return {g(g.dy()) / g(g.x(0))}; }
-std::vector<Output> Log1pGradient(const GradientContext& g) { return {g(g.dy()) / (g(g.x(0)) + 1)}; }
+std::vector<Output> Log1pGradient(const GradientContext& g) {
+  return {g(g.dy()) / (g(g.x(0)) + 1)};
+}
 std::vector<Output> TanhGradient(const GradientContext& g) {
   const Expression y = g(g.y(0));
   return {g(g.dy()) * (1 - y * y)};

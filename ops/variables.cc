@@ -1,5 +1,5 @@
-// Variables reached through ref edges: VariableV2, Assign, AssignAdd, AssignSub, IsVariableInitialized.
-// Tested by the registry test and session_test.cc.
+// Variables reached through ref edges: VariableV2, Assign, AssignAdd, AssignSub,
+// IsVariableInitialized. Tested by the registry test and session_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -34,12 +34,14 @@ absl::Status UpdateShape(InferenceContext& c) {
 }
 
 absl::StatusOr<KernelFunction> MakeAssign(const Node& node) {
-  const Shape declared = node.attr<bool>("validate_shape") ? node.input(0).shape() : Shape::Unknown();
+  const Shape declared =
+      node.attr<bool>("validate_shape") ? node.input(0).shape() : Shape::Unknown();
   return KernelFunction([declared](KernelContext& context) -> absl::Status {
     const Tensor& value = context.input(1);
     if (!Shape::Compatible(declared, value.shape())) {
       return absl::InvalidArgumentError(absl::StrCat("the variable has shape ", declared.ToString(),
-                                                     ", received a value of shape ", value.shape().ToString()));
+                                                     ", received a value of shape ",
+                                                     value.shape().ToString()));
     }
     // Taking over a buffer that others hold is safe: the next write copies it.
     context.variable(0)->Write(value);
@@ -54,8 +56,9 @@ absl::Status Update(KernelContext& context) {
   VariableWriter writer({context.variable(0).get()});
   RETURN_IF_ERROR(writer.Check());
   if (!(writer.value(0).shape() == delta.shape())) {
-    return absl::InvalidArgumentError(absl::StrCat("the variable has shape ", writer.value(0).shape().ToString(),
-                                                   ", received an update of shape ", delta.shape().ToString()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the variable has shape ", writer.value(0).shape().ToString(),
+                     ", received an update of shape ", delta.shape().ToString()));
   }
   ASSIGN_OR_RETURN(Tensor * value, writer.Mutable(0, context.allocator()));
   T* out = value->mutable_data<T>();
@@ -91,9 +94,12 @@ void AddUpdate(OpRegistry& registry, const char* name, const char* doc) {
       .Shape(UpdateShape)
       .Kernel(MakeUpdate<kSign>)
       .NotDifferentiable(kNoGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), F({2}, {0.5f, 4})},
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), F({2}, {0.5f, 4})},
                 .expected = {F({2}, {1 + 0.5f * kSign, 2 + 4.f * kSign})}})
-      .Example({.name = "integer", .inputs = {L({}, {5}), L({}, {2})}, .expected = {L({}, {5 + 2 * kSign})}})
+      .Example({.name = "integer",
+                .inputs = {L({}, {5}), L({}, {2})},
+                .expected = {L({}, {5 + 2 * kSign})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), F({0}, {})}, .expected = {F({0}, {})}});
 }
 
@@ -108,7 +114,8 @@ void AddVariable(OpRegistry& registry, const char* name, const char* doc) {
       .Traits({.stateful = true, .is_variable = true})
       .Shape(VariableShape)
       .Kernel([](const Node&) -> absl::StatusOr<KernelFunction> {
-        return KernelFunction([](KernelContext&) { return absl::InternalError("a plan resolves variables"); });
+        return KernelFunction(
+            [](KernelContext&) { return absl::InternalError("a plan resolves variables"); });
       })
       .NotDifferentiable("it has no inputs")
       .NoExample("it has no value until it is assigned; the examples of Assign use it");
@@ -117,10 +124,13 @@ void AddVariable(OpRegistry& registry, const char* name, const char* doc) {
 }  // namespace
 
 void RegisterVariables(OpRegistry& registry) {
-  AddVariable(registry, "VariableV2", "State of the session, shared by name. Uninitialised until it is assigned.");
+  AddVariable(registry, "VariableV2",
+              "State of the session, shared by name. Uninitialised until it is assigned.");
   AddVariable(registry, "Variable", "VariableV2 as graphs of old producers have it.");
   registry.Add("Assign")
-      .Doc("Sets the variable. Its shape must be that of the variable unless validate_shape is false.")
+      .Doc(
+          "Sets the variable. Its shape must be that of the variable unless validate_shape is "
+          "false.")
       .RefIn("ref", "T")
       .In("value", "T")
       .RefOut("output_ref", "T")
@@ -131,9 +141,13 @@ void RegisterVariables(OpRegistry& registry) {
       .Shape(AssignShape)
       .Kernel(MakeAssign)
       .NotDifferentiable(kNoGradient)
-      .Example({.name = "vector", .inputs = {F({2}, {1, 2}), F({2}, {3, 4})}, .expected = {F({2}, {3, 4})}})
-      .Example({.name = "another shape", .inputs = {F({2}, {1, 2}), F({1}, {3})},
-                .attrs = {{"validate_shape", false}}, .expected = {F({1}, {3})}})
+      .Example({.name = "vector",
+                .inputs = {F({2}, {1, 2}), F({2}, {3, 4})},
+                .expected = {F({2}, {3, 4})}})
+      .Example({.name = "another shape",
+                .inputs = {F({2}, {1, 2}), F({1}, {3})},
+                .attrs = {{"validate_shape", false}},
+                .expected = {F({1}, {3})}})
       .Example({.name = "empty", .inputs = {F({0}, {}), F({0}, {})}, .expected = {F({0}, {})}});
   AddUpdate<1>(registry, "AssignAdd", "Adds to the variable in place.");
   AddUpdate<-1>(registry, "AssignSub", "Subtracts from the variable in place.");

@@ -1,8 +1,10 @@
-// Data-flow execution with dead tensors, frames and iterations: TensorFlow 1's dynamic control flow (Yu et al. 2018,
-// "Dynamic control flow in large-scale machine learning"). Tested by executor_test.cc.
+// Data-flow execution with dead tensors, frames and iterations: TensorFlow 1's dynamic control flow
+// (Yu et al. 2018, "Dynamic control flow in large-scale machine learning"). Tested by
+// executor_test.cc.
 //
-// A frame is one run of a loop, an iteration one pass through its body; the Run itself is a frame of one iteration.
-// Each iteration has its own values and pending counts. Bookkeeping is under one mutex, kernels run outside it.
+// A frame is one run of a loop, an iteration one pass through its body; the Run itself is a frame
+// of one iteration. Each iteration has its own values and pending counts. Bookkeeping is under one
+// mutex, kernels run outside it.
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,10 +21,10 @@ struct Frame;
 struct Iteration {
   Frame* frame = nullptr;
   int64_t number = 0;
-  std::vector<Value> values;        // by slot
-  std::vector<int> pending;         // edges still to arrive, by node
-  std::vector<int> live_inputs;     // of Merges
-  std::vector<int> dead_inputs;     // data or control inputs that came dead
+  std::vector<Value> values;     // by slot
+  std::vector<int> pending;      // edges still to arrive, by node
+  std::vector<int> live_inputs;  // of Merges
+  std::vector<int> dead_inputs;  // data or control inputs that came dead
   std::vector<bool> started;
 };
 
@@ -32,22 +34,27 @@ struct Frame {
   std::string name;
   std::map<int64_t, std::unique_ptr<Iteration>> iterations;
   int64_t newest = 0;
-  int running = 0;                  // nodes scheduled in it, and child frames
+  int running = 0;  // nodes scheduled in it, and child frames
   int enters_to_come = 0;
   std::vector<std::pair<int, Value>> invariants;  // constant Enters and their values
-  std::map<int, bool> exits;        // Exit nodes seen, and whether one was alive
+  std::map<int, bool> exits;                      // Exit nodes seen, and whether one was alive
 };
 
 class ControlFlow {
  public:
-  ControlFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment, WorkQueue& queue,
-              const RunLimits& limits)
-      : plan_(plan), slots_(slots), environment_(environment), queue_(queue), limits_(limits),
+  ControlFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment,
+              WorkQueue& queue, const RunLimits& limits)
+      : plan_(plan),
+        slots_(slots),
+        environment_(environment),
+        queue_(queue),
+        limits_(limits),
         preset_(plan.num_slots, false) {
     for (int i = 0; i < plan.num_feeds; ++i) preset_[i] = true;
     for (const auto& [slot, value] : plan.presets) preset_[slot] = true;
     for (const PlanNode& node : plan.nodes) {
-      if (node.node->traits().is_enter) ++enters_of_frame_[node.node->attr<std::string>("frame_name")];
+      if (node.node->traits().is_enter)
+        ++enters_of_frame_[node.node->attr<std::string>("frame_name")];
     }
   }
 
@@ -91,7 +98,8 @@ class ControlFlow {
     iteration->live_inputs.resize(plan_.nodes.size());
     iteration->dead_inputs.resize(plan_.nodes.size());
     iteration->started.resize(plan_.nodes.size());
-    for (size_t i = 0; i < plan_.nodes.size(); ++i) iteration->pending[i] = plan_.nodes[i].num_waits;
+    for (size_t i = 0; i < plan_.nodes.size(); ++i)
+      iteration->pending[i] = plan_.nodes[i].num_waits;
     for (const auto& [slot, value] : plan_.presets) iteration->values[slot] = value;
     frame.newest = std::max(frame.newest, number);
     return (frame.iterations[number] = std::move(iteration)).get();
@@ -115,12 +123,14 @@ class ControlFlow {
     {
       absl::MutexLock lock(&mutex_);
       if (!status_.ok()) return;
-      if (absl::Now() > limits_.deadline) return Fail(absl::DeadlineExceededError("Run: the deadline has passed"));
+      if (absl::Now() > limits_.deadline)
+        return Fail(absl::DeadlineExceededError("Run: the deadline has passed"));
       for (int slot : node.inputs) inputs.push_back(ValueIn(iteration, slot));
     }
     std::vector<Value> outputs(node.num_outputs);
     absl::Status status;
-    if (!dead) status = RunNode(node, absl::MakeSpan(inputs), absl::MakeSpan(outputs), environment_);
+    if (!dead)
+      status = RunNode(node, absl::MakeSpan(inputs), absl::MakeSpan(outputs), environment_);
     inputs.clear();
     absl::MutexLock lock(&mutex_);
     if (!status.ok()) return Fail(status);
@@ -155,21 +165,24 @@ class ControlFlow {
     }
     if (traits.is_exit) {
       frame.exits[i] = frame.exits[i] || !dead;
-      if (!dead && frame.parent_iteration != nullptr) Deliver(*frame.parent_iteration, i, outputs, false);
+      if (!dead && frame.parent_iteration != nullptr)
+        Deliver(*frame.parent_iteration, i, outputs, false);
       return;
     }
     if (traits.is_next_iteration) {
       if (dead) return;  // the loop ends here
       const int64_t number = iteration.number + 1;
       if (number > limits_.max_loop_iterations) {
-        return Fail(absl::ResourceExhaustedError(absl::StrCat(node.node->Describe(), ": the loop has run ",
-                                                              limits_.max_loop_iterations, " iterations")));
+        return Fail(
+            absl::ResourceExhaustedError(absl::StrCat(node.node->Describe(), ": the loop has run ",
+                                                      limits_.max_loop_iterations, " iterations")));
       }
       const auto it = frame.iterations.find(number);
       Iteration* next = it == frame.iterations.end() ? nullptr : it->second.get();
       if (next == nullptr) {
         next = NewIteration(frame, number);
-        for (const auto& [enter, value] : frame.invariants) Deliver(*next, enter, {value}, !value.present());
+        for (const auto& [enter, value] : frame.invariants)
+          Deliver(*next, enter, {value}, !value.present());
       }
       Deliver(*next, i, outputs, false);
       return;
@@ -177,7 +190,8 @@ class ControlFlow {
     Deliver(iteration, i, outputs, dead);
   }
 
-  Frame* FindChild(Iteration& iteration, const std::string& name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  Frame* FindChild(Iteration& iteration, const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     Frame*& child = children_[{&iteration, name}];
     if (child == nullptr) {
       child = NewFrame(iteration.frame, &iteration, name);
@@ -224,8 +238,9 @@ class ControlFlow {
     if (--iteration.pending[i] == 0) Start(iteration, i, iteration.dead_inputs[i] > 0);
   }
 
-  // A Merge runs when one live input has come, or all came dead (a dead Enter is enough: the loop is not entered), and
-  // nothing that it waits for besides is missing. `alive` is empty for an edge that carries no data.
+  // A Merge runs when one live input has come, or all came dead (a dead Enter is enough: the loop
+  // is not entered), and nothing that it waits for besides is missing. `alive` is empty for an edge
+  // that carries no data.
   void ArriveAtMerge(Iteration& iteration, int i, std::optional<bool> alive, bool from_enter)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const PlanNode& node = plan_.nodes[i];
@@ -273,8 +288,9 @@ class ControlFlow {
 
 }  // namespace
 
-absl::Status ExecuteControlFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment,
-                                WorkQueue& queue, const RunLimits& limits) {
+absl::Status ExecuteControlFlow(const Plan& plan, absl::Span<Value> slots,
+                                const KernelEnvironment& environment, WorkQueue& queue,
+                                const RunLimits& limits) {
   return ControlFlow(plan, slots, environment, queue, limits).Run();
 }
 

@@ -10,8 +10,8 @@ namespace {
 
 class DataFlow {
  public:
-  DataFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment, WorkQueue& queue,
-           const RunLimits& limits)
+  DataFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment,
+           WorkQueue& queue, const RunLimits& limits)
       : plan_(plan),
         slots_(slots),
         environment_(environment),
@@ -45,8 +45,9 @@ class DataFlow {
     if (status_.ok()) status_ = status;
   }
 
-  // A slot is written before its consumers are scheduled and read by them only. The last of them may move the value:
-  // it is the last when it finds the count at 1, for the others copy before they count down.
+  // A slot is written before its consumers are scheduled and read by them only. The last of them
+  // may move the value: it is the last when it finds the count at 1, for the others copy before
+  // they count down.
   Value Take(int slot) {
     if (uses_[slot].load(std::memory_order_acquire) == 1) return std::move(slots_[slot]);
     Value copy = slots_[slot];
@@ -57,11 +58,13 @@ class DataFlow {
   void Process(int i) {
     if (failed_) return;
     const PlanNode& node = plan_.nodes[i];
-    if (absl::Now() > limits_.deadline) return Fail(absl::DeadlineExceededError("Run: the deadline has passed"));
+    if (absl::Now() > limits_.deadline)
+      return Fail(absl::DeadlineExceededError("Run: the deadline has passed"));
     std::vector<Value> inputs;
     for (int slot : node.inputs) inputs.push_back(Take(slot));
     const absl::Span<Value> outputs = slots_.subspan(node.first_output, node.num_outputs);
-    if (absl::Status status = RunNode(node, absl::MakeSpan(inputs), outputs, environment_); !status.ok()) {
+    if (absl::Status status = RunNode(node, absl::MakeSpan(inputs), outputs, environment_);
+        !status.ok()) {
       return Fail(status);
     }
     for (const auto& [consumer, output] : node.consumers) Arrive(consumer);
@@ -87,8 +90,9 @@ class DataFlow {
 
 }  // namespace
 
-absl::Status ExecuteDataFlow(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment,
-                             WorkQueue& queue, const RunLimits& limits) {
+absl::Status ExecuteDataFlow(const Plan& plan, absl::Span<Value> slots,
+                             const KernelEnvironment& environment, WorkQueue& queue,
+                             const RunLimits& limits) {
   return DataFlow(plan, slots, environment, queue, limits).Run();
 }
 

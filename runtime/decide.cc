@@ -21,7 +21,8 @@ struct Fact {
 
 class Decider {
  public:
-  Decider(PlanGraph& plan, const std::map<int, Tensor>& known_feeds) : plan_(plan), known_feeds_(known_feeds) {}
+  Decider(PlanGraph& plan, const std::map<int, Tensor>& known_feeds)
+      : plan_(plan), known_feeds_(known_feeds) {}
 
   absl::Status Run() {
     facts_.resize(plan_.nodes.size());
@@ -39,8 +40,8 @@ class Decider {
         const Node* node = plan_.nodes[fetch.index].node;
         return absl::InvalidArgumentError(
             absl::StrCat("fetch ", node->output(fetch.output).name(), " is on the side that ",
-                         fact.killer == nullptr ? "a Switch" : fact.killer->Describe(), " did not take: ",
-                         node->Describe(), " has no value in this Run"));
+                         fact.killer == nullptr ? "a Switch" : fact.killer->Describe(),
+                         " did not take: ", node->Describe(), " has no value in this Run"));
       }
       if (fact.replaced) {
         // What the replacement was to wait for still runs.
@@ -71,7 +72,8 @@ class Decider {
       }
       for (const Fact& fact : facts_[control]) {
         controls.insert(controls.end(), fact.controls.begin(), fact.controls.end());
-        if (fact.replaced && fact.replaced->kind == PlanSource::Kind::kNode) controls.push_back(fact.replaced->index);
+        if (fact.replaced && fact.replaced->kind == PlanSource::Kind::kNode)
+          controls.push_back(fact.replaced->index);
       }
     }
     std::sort(controls.begin(), controls.end());
@@ -120,7 +122,8 @@ class Decider {
       const Fact& fact = facts_[control][0];
       const bool all_dead = std::all_of(facts_[control].begin(), facts_[control].end(),
                                         [](const Fact& f) { return f.dead; });
-      if (all_dead && plan_.nodes[control].removed && !traits.is_control_trigger) return Kill(i, fact.killer);
+      if (all_dead && plan_.nodes[control].removed && !traits.is_control_trigger)
+        return Kill(i, fact.killer);
     }
     if (traits.is_control_trigger) {
       std::erase_if(node.controls, [&](int control) {
@@ -162,9 +165,9 @@ class Decider {
       ++count;
       live = k;
     }
-    const bool loop = std::any_of(node.node->inputs().begin(), node.node->inputs().end(), [](const Output& input) {
-      return input.node()->traits().is_next_iteration;
-    });
+    const bool loop =
+        std::any_of(node.node->inputs().begin(), node.node->inputs().end(),
+                    [](const Output& input) { return input.node()->traits().is_next_iteration; });
     if (count == 0) return Kill(i, killer);
     if (loop) {
       if (killer != nullptr) Kill(i, killer);  // the loop is never entered
@@ -182,12 +185,14 @@ class Decider {
   void Fold(int i) {
     PlanGraphNode& node = plan_.nodes[i];
     const OpTraits& traits = node.node->traits();
-    if (traits.stateful || traits.is_enter || traits.is_exit || traits.is_next_iteration || traits.is_loop_cond ||
-        traits.is_variable || traits.is_control_trigger || !node.controls.empty() || node.node->num_outputs() == 0) {
+    if (traits.stateful || traits.is_enter || traits.is_exit || traits.is_next_iteration ||
+        traits.is_loop_cond || traits.is_variable || traits.is_control_trigger ||
+        !node.controls.empty() || node.node->num_outputs() == 0) {
       return;
     }
     const bool undecided_default = traits.is_placeholder && node.inputs.size() == 1;
-    if (traits.is_placeholder && !(undecided_default && node.node->output_dtype(0) == kBool)) return;
+    if (traits.is_placeholder && !(undecided_default && node.node->output_dtype(0) == kBool))
+      return;
     std::vector<Value> inputs;
     for (const PlanSource& source : node.inputs) {
       const Tensor* value = KnownValue(source);
@@ -197,7 +202,8 @@ class Decider {
     for (int o = 0; o < node.node->num_outputs(); ++o) {
       const Shape& shape = node.node->output_shape(o);
       if (IsRef(node.node->output_dtype(o)) ||
-          (shape.IsFullyKnown() && shape.CheckedNumElements().value_or(kMaxFoldedElements + 1) > kMaxFoldedElements)) {
+          (shape.IsFullyKnown() &&
+           shape.CheckedNumElements().value_or(kMaxFoldedElements + 1) > kMaxFoldedElements)) {
         return;
       }
     }
@@ -210,7 +216,8 @@ class Decider {
     for (const Value& output : outputs) {
       if (!output.tensor.valid() || output.tensor.num_elements() > kMaxFoldedElements) return;
     }
-    for (int o = 0; o < node.node->num_outputs(); ++o) Replace(i, o, AddConstant(outputs[o].tensor));
+    for (int o = 0; o < node.node->num_outputs(); ++o)
+      Replace(i, o, AddConstant(outputs[o].tensor));
     node.removed = true;
   }
 

@@ -16,8 +16,8 @@ absl::Status RunNode(const PlanNode& node, absl::Span<Value> inputs, absl::Span<
     input.tensor = input.variable->Read();
     if (!input.tensor.valid()) {
       const std::string& key = input.variable->name();
-      return AtNode(absl::FailedPreconditionError(absl::StrCat("Attempting to use uninitialized value ",
-                                                               key.substr(key.find('\n') + 1))),
+      return AtNode(absl::FailedPreconditionError(absl::StrCat(
+                        "Attempting to use uninitialized value ", key.substr(key.find('\n') + 1))),
                     *node.node);
     }
     input.variable = nullptr;
@@ -35,22 +35,25 @@ absl::StatusOr<std::vector<Tensor>> CollectFetches(const Plan& plan, absl::Span<
     fetched.push_back(value.variable == nullptr ? value.tensor : value.variable->Read());
     if (fetched.back().valid()) continue;
     if (value.variable != nullptr) {
-      return absl::FailedPreconditionError(absl::StrCat("fetch ", fetch.output.name(), ": Attempting to use "
-                                                        "uninitialized value ", fetch.output.node()->name()));
+      return absl::FailedPreconditionError(absl::StrCat("fetch ", fetch.output.name(),
+                                                        ": Attempting to use "
+                                                        "uninitialized value ",
+                                                        fetch.output.node()->name()));
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("fetch ", fetch.output.name(), " has no value in this Run: ", fetch.output.node()->Describe(),
-                     " is on the side of a Switch that was not taken"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "fetch ", fetch.output.name(), " has no value in this Run: ",
+        fetch.output.node()->Describe(), " is on the side of a Switch that was not taken"));
   }
   return fetched;
 }
 
-absl::Status ExecuteStraight(const Plan& plan, absl::Span<Value> slots, const KernelEnvironment& environment,
-                             const RunLimits& limits) {
+absl::Status ExecuteStraight(const Plan& plan, absl::Span<Value> slots,
+                             const KernelEnvironment& environment, const RunLimits& limits) {
   const bool timed = limits.deadline != absl::InfiniteFuture();
   absl::InlinedVector<Value, 8> inputs;
   for (const PlanNode& node : plan.nodes) {
-    if (timed && absl::Now() > limits.deadline) return absl::DeadlineExceededError("Run: the deadline has passed");
+    if (timed && absl::Now() > limits.deadline)
+      return absl::DeadlineExceededError("Run: the deadline has passed");
     inputs.clear();
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       Value& source = slots[node.inputs[k]];

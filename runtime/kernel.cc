@@ -8,7 +8,8 @@ namespace espalier {
 absl::StatusOr<std::vector<int64_t>> IntegerVector(const Tensor& tensor, absl::string_view what) {
   if (tensor.rank() > 1 || (tensor.dtype() != kInt32 && tensor.dtype() != kInt64)) {
     return absl::InvalidArgumentError(absl::StrCat(what, " must be a vector of integers, received ",
-                                                   DTypeName(tensor.dtype()), tensor.shape().ToString()));
+                                                   DTypeName(tensor.dtype()),
+                                                   tensor.shape().ToString()));
   }
   std::vector<int64_t> values(tensor.num_elements());
   for (int64_t i = 0; i < tensor.num_elements(); ++i) {
@@ -27,7 +28,8 @@ absl::StatusOr<Shape> ShapeFromTensor(const Tensor& tensor, absl::string_view wh
     return absl::InvalidArgumentError(absl::StrCat(what, " has ", dims.size(), " dimensions"));
   }
   for (int64_t dim : dims) {
-    if (dim < 0) return absl::InvalidArgumentError(absl::StrCat(what, " has the negative dimension ", dim));
+    if (dim < 0)
+      return absl::InvalidArgumentError(absl::StrCat(what, " has the negative dimension ", dim));
   }
   return Shape(dims);
 }

@@ -9,8 +9,9 @@
 //     });
 //   }
 //
-// A KernelContext belongs to one execution of one node. Inputs are values: nothing that happens later changes them. The
-// error that a kernel returns is completed with the node's name and source line.
+// A KernelContext belongs to one execution of one node. Inputs are values: nothing that happens
+// later changes them. The error that a kernel returns is completed with the node's name and source
+// line.
 #ifndef ESPALIER_RUNTIME_KERNEL_H_
 #define ESPALIER_RUNTIME_KERNEL_H_
 
@@ -39,8 +40,8 @@ struct Value {
 
 // What kernels share within a session.
 struct KernelEnvironment {
-  ThreadPool* pool = nullptr;               // null: the calling thread alone
-  std::shared_ptr<Allocator> allocator;     // null: the heap
+  ThreadPool* pool = nullptr;            // null: the calling thread alone
+  std::shared_ptr<Allocator> allocator;  // null: the heap
 };
 
 class KernelContext {
@@ -69,11 +70,12 @@ class KernelContext {
   absl::StatusOr<Tensor> Allocate(DType dtype, const Shape& shape) const {
     return Tensor::Allocate(dtype, shape, environment_.allocator);
   }
-  // Input i's own buffer when nobody else holds it, the dtype is `dtype` and the shape fits. Only for kernels that read
-  // element k of that input before they write element k.
+  // Input i's own buffer when nobody else holds it, the dtype is `dtype` and the shape fits. Only
+  // for kernels that read element k of that input before they write element k.
   std::optional<Tensor> TryForward(int i, const Shape& shape, DType dtype) const {
     const Tensor& candidate = inputs_[i].tensor;
-    if (candidate.dtype() == dtype && candidate.shape() == shape && candidate.unique()) return candidate;
+    if (candidate.dtype() == dtype && candidate.shape() == shape && candidate.unique())
+      return candidate;
     return std::nullopt;
   }
   absl::StatusOr<Tensor> ForwardOrAllocate(int i, const Shape& shape, DType dtype) const {
@@ -84,8 +86,8 @@ class KernelContext {
     return ForwardOrAllocate(i, shape, inputs_[i].tensor.dtype());
   }
 
-  // Calls body(begin, end) for consecutive ranges that cover [0, total), cut every `block` items: by shape, never by
-  // the number of threads.
+  // Calls body(begin, end) for consecutive ranges that cover [0, total), cut every `block` items:
+  // by shape, never by the number of threads.
   template <typename Body>
   void ParallelFor(int64_t total, int64_t block, Body&& body) const {
     block = std::max<int64_t>(block, 1);
@@ -118,7 +120,8 @@ inline absl::Status Require(bool ok, absl::string_view message) {
   return ok ? absl::OkStatus() : absl::InvalidArgumentError(message);
 }
 
-// Integers of an int32 or int64 tensor: shapes, axes, permutations. INVALID_ARGUMENT for other types or a rank over 1.
+// Integers of an int32 or int64 tensor: shapes, axes, permutations. INVALID_ARGUMENT for other
+// types or a rank over 1.
 absl::StatusOr<std::vector<int64_t>> IntegerVector(const Tensor& tensor, absl::string_view what);
 // The shape that an int32 or int64 vector holds; dimensions must not be negative.
 absl::StatusOr<Shape> ShapeFromTensor(const Tensor& tensor, absl::string_view what);

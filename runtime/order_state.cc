@@ -24,7 +24,9 @@ void OrderState(PlanGraph& plan) {
     if (traits.is_variable) variables[i] = {i};
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       const PlanSource& input = node.inputs[k];
-      if (input.kind != PlanSource::Kind::kNode || !IsRef(node.node->input(static_cast<int>(k)).dtype())) continue;
+      if (input.kind != PlanSource::Kind::kNode ||
+          !IsRef(node.node->input(static_cast<int>(k)).dtype()))
+        continue;
       // A back edge names a node that comes later; what it may name entered the loop before.
       const std::vector<int> named = variables[input.index];
       const bool passes_on = traits.forwards_ref || traits.is_merge;

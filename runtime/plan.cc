@@ -12,7 +12,10 @@ namespace {
 class Planner {
  public:
   Planner(const PlanGraph& graph, const RunSignature& signature, VariableStore& variables)
-      : graph_(graph), signature_(signature), variables_(variables), plan_(std::make_unique<Plan>()) {}
+      : graph_(graph),
+        signature_(signature),
+        variables_(variables),
+        plan_(std::make_unique<Plan>()) {}
 
   absl::StatusOr<std::unique_ptr<Plan>> Run() {
     plan_->num_feeds = static_cast<int>(signature_.feeds.size());
@@ -55,17 +58,19 @@ class Planner {
       const auto& container = node.attr<std::string>("container");
       const std::string key = absl::StrCat(container, "\n", shared.empty() ? node.name() : shared);
       plan_->presets.push_back(
-          {node_slot_[i], {.variable = variables_.FindOrCreate(key, RemoveRef(node.output_dtype(0)))}});
+          {node_slot_[i],
+           {.variable = variables_.FindOrCreate(key, RemoveRef(node.output_dtype(0)))}});
       return absl::OkStatus();
     }
     if (traits.is_switch || traits.is_merge || traits.is_enter) plan_->has_control_flow = true;
     absl::StatusOr<KernelFunction> kernel = node.schema()->kernel()(node);
     if (!kernel.ok()) return AtNode(kernel.status(), node);
     if (*kernel == nullptr) {
-      return absl::NotFoundError(absl::StrCat(node.Describe(), ": no kernel for type ",
-                                              DTypeName(node.num_inputs() > 0 ? node.input(0).dtype()
-                                                        : node.num_outputs() > 0 ? node.output_dtype(0)
-                                                                                 : kInvalidDType)));
+      return absl::NotFoundError(
+          absl::StrCat(node.Describe(), ": no kernel for type ",
+                       DTypeName(node.num_inputs() > 0    ? node.input(0).dtype()
+                                 : node.num_outputs() > 0 ? node.output_dtype(0)
+                                                          : kInvalidDType)));
     }
     place_[i] = static_cast<int>(plan_->nodes.size());
     plan_->nodes.push_back({.node = &node,
@@ -117,7 +122,8 @@ class Planner {
     for (int i = static_cast<int>(plan_->nodes.size()) - 1; i >= 0; --i) {
       PlanNode& node = plan_->nodes[i];
       node.last_use.assign(node.inputs.size(), false);
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
+      // Backwards: of two inputs from one slot, the second may move the value.
+      for (size_t k = node.inputs.size(); k-- > 0;) {
         if (used[node.inputs[k]]) continue;
         used[node.inputs[k]] = true;
         node.last_use[k] = true;
@@ -138,7 +144,8 @@ class Planner {
 
 absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature, int node_limit,
                                                   const std::map<int, Tensor>& known_feeds,
-                                                  VariableStore& variables, const CompileOptions& options) {
+                                                  VariableStore& variables,
+                                                  const CompileOptions& options) {
   ASSIGN_OR_RETURN(PlanGraph graph, Prune(signature, node_limit));
   OrderState(graph);
   if (options.decide) RETURN_IF_ERROR(Decide(graph, known_feeds));

@@ -1,10 +1,11 @@
 // A compiled Run: kernels in a fixed order, and where their values go.
 //
-//   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, CompilePlan(signature, limit, known_feeds, variables, options));
-//   plan->nodes.size();          // what will run
-//   plan->has_control_flow;      // false: no tensor can be dead
+//   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, CompilePlan(signature, limit, known_feeds,
+//   variables, options)); plan->nodes.size();          // what will run plan->has_control_flow; //
+//   false: no tensor can be dead
 //
-// Immutable once compiled, without threads or state of a Run, so it is shared by concurrent Runs and tested by looking.
+// Immutable once compiled, without threads or state of a Run, so it is shared by concurrent Runs
+// and tested by looking.
 #ifndef ESPALIER_RUNTIME_PLAN_H_
 #define ESPALIER_RUNTIME_PLAN_H_
 
@@ -22,9 +23,9 @@ namespace espalier {
 struct PlanNode {
   const Node* node = nullptr;
   KernelFunction kernel;
-  std::vector<int> inputs;             // slots; feeds and presets come before the outputs of nodes
-  std::vector<bool> last_use;          // of the input, in plan order: the value may be moved
-  int first_output = 0;                // slots first_output … + number of outputs
+  std::vector<int> inputs;     // slots; feeds and presets come before the outputs of nodes
+  std::vector<bool> last_use;  // of the input, in plan order: the value may be moved
+  int first_output = 0;        // slots first_output … + number of outputs
   int num_outputs = 0;
   // For data-flow execution: nodes that wait for this one.
   std::vector<std::pair<int, int>> consumers;  // (node, output index), one for each input edge
@@ -40,24 +41,26 @@ struct PlanFetch {
 };
 
 struct Plan {
-  std::vector<PlanNode> nodes;  // in topological order
-  int num_feeds = 0;            // slots 0 … num_feeds - 1
+  std::vector<PlanNode> nodes;                 // in topological order
+  int num_feeds = 0;                           // slots 0 … num_feeds - 1
   std::vector<std::pair<int, Value>> presets;  // constants and variables, by slot
   int num_slots = 0;
-  std::vector<int> slot_uses;   // how many inputs and fetches read each slot
+  std::vector<int> slot_uses;  // how many inputs and fetches read each slot
   std::vector<PlanFetch> fetches;
   bool has_control_flow = false;
-  std::string debug_string;     // the plan graph after the passes
+  std::string debug_string;  // the plan graph after the passes
 };
 
 struct CompileOptions {
   bool decide = true;  // the pass in decide.h; off gives the general plan
 };
 
-// The passes in their order, then kernels. Errors are those of the passes, and NOT_FOUND for a dtype without a kernel.
+// The passes in their order, then kernels. Errors are those of the passes, and NOT_FOUND for a
+// dtype without a kernel.
 absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature, int node_limit,
                                                   const std::map<int, Tensor>& known_feeds,
-                                                  VariableStore& variables, const CompileOptions& options);
+                                                  VariableStore& variables,
+                                                  const CompileOptions& options);
 
 }  // namespace espalier
 

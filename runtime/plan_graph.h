@@ -5,8 +5,8 @@
 //   RETURN_IF_ERROR(Decide(plan, feeds, environment));     // decide.h
 //   puts(plan.DebugString().c_str());
 //
-// Nodes stand in one fixed topological order (data and control edges, back edges of loops cut; ties by creation), and
-// keep their places; a pass removes one by setting `removed`.
+// Nodes stand in one fixed topological order (data and control edges, back edges of loops cut; ties
+// by creation), and keep their places; a pass removes one by setting `removed`.
 #ifndef ESPALIER_RUNTIME_PLAN_GRAPH_H_
 #define ESPALIER_RUNTIME_PLAN_GRAPH_H_
 
@@ -61,9 +61,10 @@ struct RunSignature {
   }
 };
 
-// The nodes that the fetches and targets need, found backwards from them and stopping at feeds. INVALID_ARGUMENT for an
-// empty request or a cycle that is no loop; UNIMPLEMENTED for an op that has no kernel here; FAILED_PRECONDITION for a
-// node with an id of `node_limit` or more (made after the session took its graph).
+// The nodes that the fetches and targets need, found backwards from them and stopping at feeds.
+// INVALID_ARGUMENT for an empty request or a cycle that is no loop; UNIMPLEMENTED for an op that
+// has no kernel here; FAILED_PRECONDITION for a node with an id of `node_limit` or more (made after
+// the session took its graph).
 absl::StatusOr<PlanGraph> Prune(const RunSignature& signature, int node_limit);
 
 }  // namespace espalier

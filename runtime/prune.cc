@@ -16,13 +16,15 @@ bool IsBackEdge(const Node& to, const Output& input) {
 
 class Pruner {
  public:
-  Pruner(const RunSignature& signature, int node_limit) : signature_(signature), node_limit_(node_limit) {}
+  Pruner(const RunSignature& signature, int node_limit)
+      : signature_(signature), node_limit_(node_limit) {}
 
   absl::StatusOr<PlanGraph> Run() {
     if (signature_.fetches.empty() && signature_.targets.empty()) {
       return absl::InvalidArgumentError("Run: nothing to fetch and nothing to run");
     }
-    for (size_t i = 0; i < signature_.feeds.size(); ++i) feeds_[signature_.feeds[i]] = static_cast<int>(i);
+    for (size_t i = 0; i < signature_.feeds.size(); ++i)
+      feeds_[signature_.feeds[i]] = static_cast<int>(i);
     RETURN_IF_ERROR(Collect());
     RETURN_IF_ERROR(Order());
     Connect();
@@ -33,11 +35,13 @@ class Pruner {
   absl::Status Visit(const Node* node) {
     if (!needed_.emplace(node, -1).second) return absl::OkStatus();
     if (node->id() >= node_limit_) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          node->Describe(), " was made after the session took its graph; Session::Extend takes it in"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(node->Describe(),
+                       " was made after the session took its graph; Session::Extend takes it in"));
     }
     if (node->schema() == nullptr) {
-      return absl::UnimplementedError(absl::StrCat(node->Describe(), ": the op ", node->op(), " is not known"));
+      return absl::UnimplementedError(
+          absl::StrCat(node->Describe(), ": the op ", node->op(), " is not known"));
     }
     collected_.push_back(node);
     return absl::OkStatus();
@@ -88,8 +92,8 @@ class Pruner {
       }
     }
     if (plan_.nodes.size() != collected_.size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(collected_.size() - plan_.nodes.size(), " nodes are in a cycle that is no loop"));
+      return absl::InvalidArgumentError(absl::StrCat(collected_.size() - plan_.nodes.size(),
+                                                     " nodes are in a cycle that is no loop"));
     }
     return absl::OkStatus();
   }
@@ -103,7 +107,8 @@ class Pruner {
   void Connect() {
     for (PlanGraphNode& node : plan_.nodes) {
       for (const Output& input : node.node->inputs()) node.inputs.push_back(SourceOf(input));
-      for (const Node* control : node.node->control_inputs()) node.controls.push_back(needed_.at(control));
+      for (const Node* control : node.node->control_inputs())
+        node.controls.push_back(needed_.at(control));
     }
     for (const Output& fetch : signature_.fetches) plan_.fetches.push_back(SourceOf(fetch));
     for (const Node* target : signature_.targets) plan_.targets.push_back(needed_.at(target));

@@ -43,7 +43,8 @@ absl::Status RecursiveEvaluator::Evaluate(const Node* node) {
   Result& result = results_[node];
   result.outputs.resize(node->num_outputs());
   if (node->traits().is_variable) {
-    result.outputs[0].variable = variables_.FindOrCreate(node->name(), RemoveRef(node->output_dtype(0)));
+    result.outputs[0].variable =
+        variables_.FindOrCreate(node->name(), RemoveRef(node->output_dtype(0)));
     return absl::OkStatus();
   }
   std::vector<Value> inputs;
@@ -55,7 +56,8 @@ absl::Status RecursiveEvaluator::Evaluate(const Node* node) {
   const bool merge = node->traits().is_merge;
   result.dead = merge ? dead_inputs == node->num_inputs() : dead_inputs > 0;
   for (const Node* control : node->control_inputs()) {
-    result.dead = result.dead || (results_[control].dead && !merge && !node->traits().is_control_trigger);
+    result.dead =
+        result.dead || (results_[control].dead && !merge && !node->traits().is_control_trigger);
   }
   if (result.dead) return absl::OkStatus();
   PlanNode step;

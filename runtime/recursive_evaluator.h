@@ -1,10 +1,11 @@
-// A gold standard for tests: evaluates a graph as its definition reads, with no plan, no passes and no threads.
+// A gold standard for tests: evaluates a graph as its definition reads, with no plan, no passes and
+// no threads.
 //
 //   RecursiveEvaluator evaluator(graph);
 //   evaluator.Run({{x, value}}, {y}, {update});
 //
-// Testing only: slow, recursive, no loops. Nodes are taken in the order of their creation, which for a graph made by
-// builders is the fixed topological order that state follows.
+// Testing only: slow, recursive, no loops. Nodes are taken in the order of their creation, which
+// for a graph made by builders is the fixed topological order that state follows.
 #ifndef ESPALIER_RUNTIME_RECURSIVE_EVALUATOR_H_
 #define ESPALIER_RUNTIME_RECURSIVE_EVALUATOR_H_
 
@@ -20,7 +21,8 @@ namespace espalier {
 
 class RecursiveEvaluator {
  public:
-  absl::StatusOr<std::vector<Tensor>> Run(const std::map<Output, Tensor>& feeds, const std::vector<Output>& fetches,
+  absl::StatusOr<std::vector<Tensor>> Run(const std::map<Output, Tensor>& feeds,
+                                          const std::vector<Output>& fetches,
                                           const std::vector<Operation>& targets);
 
  private:

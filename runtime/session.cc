@@ -14,17 +14,20 @@ constexpr size_t kMaxDecidedPlans = 8;
 
 absl::Status CheckFeed(const Output& output, const Tensor& value) {
   const auto error = [&](const std::string& what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("feed of ", output.name(), ": ", what, "; it is output ", output.index(), " of ",
-                     output.node()->Describe()));
+    return absl::InvalidArgumentError(absl::StrCat("feed of ", output.name(), ": ", what,
+                                                   "; it is output ", output.index(), " of ",
+                                                   output.node()->Describe()));
   };
   if (!value.valid()) return error("the tensor is empty");
-  if (IsRef(output.dtype())) return error("a variable cannot be fed; feed what reads it, or assign it");
+  if (IsRef(output.dtype()))
+    return error("a variable cannot be fed; feed what reads it, or assign it");
   if (output.dtype() != kInvalidDType && value.dtype() != output.dtype()) {
-    return error(absl::StrCat("expected ", DTypeName(output.dtype()), ", received ", DTypeName(value.dtype())));
+    return error(absl::StrCat("expected ", DTypeName(output.dtype()), ", received ",
+                              DTypeName(value.dtype())));
   }
   if (!Shape::Compatible(output.shape(), value.shape())) {
-    return error(absl::StrCat("expected shape ", output.shape().ToString(), ", received ", value.shape().ToString()));
+    return error(absl::StrCat("expected shape ", output.shape().ToString(), ", received ",
+                              value.shape().ToString()));
   }
   return absl::OkStatus();
 }
@@ -50,12 +53,13 @@ absl::StatusOr<Output> Endpoint::Resolve(const Graph& graph) const {
   const Output output = std::get<Output>(where_);
   if (!output.valid()) return absl::InvalidArgumentError("Run: an empty Output is fed or fetched");
   if (output.node()->graph() != &graph) {
-    return absl::InvalidArgumentError(absl::StrCat("Run: ", output.name(), " of ", output.node()->Describe(),
-                                                   " belongs to another graph"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Run: ", output.name(), " of ", output.node()->Describe(), " belongs to another graph"));
   }
   if (output.index() < 0 || output.index() >= output.node()->num_outputs()) {
-    return absl::NotFoundError(absl::StrCat("there is no output ", output.index(), ": ", output.node()->Describe(),
-                                            " has ", output.node()->num_outputs(), " outputs"));
+    return absl::NotFoundError(absl::StrCat("there is no output ", output.index(), ": ",
+                                            output.node()->Describe(), " has ",
+                                            output.node()->num_outputs(), " outputs"));
   }
   return output;
 }
@@ -71,7 +75,8 @@ absl::StatusOr<Operation> Target::Resolve(const Graph& graph) const {
   return operation;
 }
 
-// All plans of one signature: one for each combination of fed scalar bools, up to a few, then the general one.
+// All plans of one signature: one for each combination of fed scalar bools, up to a few, then the
+// general one.
 struct Session::Compiled {
   RunSignature signature;
   int node_limit = 0;
@@ -119,7 +124,8 @@ absl::Status Session::Extend() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RunSignature> Session::Resolve(const std::vector<Endpoint>& feeds, const RunRequest& request) const {
+absl::StatusOr<RunSignature> Session::Resolve(const std::vector<Endpoint>& feeds,
+                                              const RunRequest& request) const {
   RETURN_IF_ERROR(TakeGraph());
   RunSignature signature;
   for (const Endpoint& feed : feeds) {
@@ -167,30 +173,34 @@ absl::StatusOr<std::shared_ptr<const Plan>> Session::PlanFor(Compiled& compiled,
   if (general && compiled.general) return compiled.general;
   for (const Output& feed : compiled.signature.feeds) {
     if (feed.node()->id() < compiled.node_limit) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        "feed of ", feed.name(), ": ", feed.node()->Describe(),
-        " was made after the session took its graph; Session::Extend takes it in"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("feed of ", feed.name(), ": ", feed.node()->Describe(),
+                     " was made after the session took its graph; Session::Extend takes it in"));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan,
-                   CompilePlan(compiled.signature, compiled.node_limit, general ? std::map<int, Tensor>() : known,
-                               state_->variables, options_.compile));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<Plan> plan,
+      CompilePlan(compiled.signature, compiled.node_limit,
+                  general ? std::map<int, Tensor>() : known, state_->variables, options_.compile));
   std::shared_ptr<const Plan>& slot = general ? compiled.general : compiled.decided[key];
   slot = std::move(plan);
   return slot;
 }
 
-absl::StatusOr<std::vector<Tensor>> Session::RunCompiled(Compiled& compiled, absl::Span<const Tensor> feeds) const {
+absl::StatusOr<std::vector<Tensor>> Session::RunCompiled(Compiled& compiled,
+                                                         absl::Span<const Tensor> feeds) const {
   if (feeds.size() != compiled.signature.feeds.size()) {
     return absl::InvalidArgumentError(absl::StrCat("expected ", compiled.signature.feeds.size(),
                                                    " feeds, received ", feeds.size()));
   }
-  for (size_t i = 0; i < feeds.size(); ++i) RETURN_IF_ERROR(CheckFeed(compiled.signature.feeds[i], feeds[i]));
+  for (size_t i = 0; i < feeds.size(); ++i)
+    RETURN_IF_ERROR(CheckFeed(compiled.signature.feeds[i], feeds[i]));
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, PlanFor(compiled, feeds));
   std::unique_ptr<WorkQueue> queue = options_.work_queue ? options_.work_queue() : nullptr;
   return Execute(*plan, feeds, state_->environment, queue.get(), options_.limits);
 }
 
-absl::StatusOr<std::vector<Tensor>> Session::Run(const std::vector<Feed>& feeds, const RunRequest& request) const {
+absl::StatusOr<std::vector<Tensor>> Session::Run(const std::vector<Feed>& feeds,
+                                                 const RunRequest& request) const {
   std::vector<Endpoint> endpoints;
   std::vector<Tensor> values;
   for (const Feed& feed : feeds) {
@@ -201,7 +211,8 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(const std::vector<Feed>& feeds,
   return callable.Run(values);
 }
 
-absl::StatusOr<Callable> Session::MakeCallable(const std::vector<Endpoint>& feeds, const RunRequest& request) const {
+absl::StatusOr<Callable> Session::MakeCallable(const std::vector<Endpoint>& feeds,
+                                               const RunRequest& request) const {
   ASSIGN_OR_RETURN(RunSignature signature, Resolve(feeds, request));
   absl::flat_hash_set<Output> fed;
   for (const Output& feed : signature.feeds) {
@@ -216,7 +227,8 @@ absl::StatusOr<std::vector<Tensor>> Callable::Run(absl::Span<const Tensor> feeds
   return session_->RunCompiled(*compiled_, feeds);
 }
 
-absl::StatusOr<std::string> Session::DescribePlan(const std::vector<Feed>& feeds, const RunRequest& request) const {
+absl::StatusOr<std::string> Session::DescribePlan(const std::vector<Feed>& feeds,
+                                                  const RunRequest& request) const {
   std::vector<Endpoint> endpoints;
   std::vector<Tensor> values;
   for (const Feed& feed : feeds) {
@@ -239,17 +251,16 @@ absl::Status Session::Initialize() {
     RunRequest wave;
     std::vector<int> done;
     for (const auto& [id, initializer] : waiting) {
-      const bool ready = std::none_of(initializer.second.begin(), initializer.second.end(), [&](const Node* v) {
-        return waiting.contains(v->id());
-      });
+      const bool ready = std::none_of(initializer.second.begin(), initializer.second.end(),
+                                      [&](const Node* v) { return waiting.contains(v->id()); });
       if (!ready) continue;
       wave.target.push_back(Operation(initializer.first));
       done.push_back(id);
     }
     if (done.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the initial values of ", waiting.size(), " variables depend on each other, among them ",
-                       waiting.begin()->second.first->input(0).name()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the initial values of ", waiting.size(), " variables depend on each other, among them ",
+          waiting.begin()->second.first->input(0).name()));
     }
     RETURN_IF_ERROR(Run({}, wave).status());
     for (int id : done) waiting.erase(id);
@@ -263,8 +274,8 @@ std::vector<std::string> Session::ReportUninitializedVariables() const {
     if (!variable.valid()) continue;
     const Node& node = *variable.node();
     const auto& shared = node.attr<std::string>("shared_name");
-    const std::string key =
-        absl::StrCat(node.attr<std::string>("container"), "\n", shared.empty() ? node.name() : shared);
+    const std::string key = absl::StrCat(node.attr<std::string>("container"), "\n",
+                                         shared.empty() ? node.name() : shared);
     const std::shared_ptr<VariableSlot> slot = state_->variables.Find(key);
     if (slot == nullptr || !slot->initialized()) names.push_back(node.name());
   }

@@ -1,16 +1,17 @@
 // Runs a graph, and holds its variables.
 //
 //   Session session(graph, {.threads = 2});
-//   RETURN_IF_ERROR(session.Initialize());                       // the initial values of all variables
-//   ASSIGN_OR_RETURN(std::vector<Tensor> out,
-//                    session.Run({{x, images}, {is_training, true}}, {.fetch = {loss}, .target = {train}}));
+//   RETURN_IF_ERROR(session.Initialize());                       // the initial values of all
+//   variables ASSIGN_OR_RETURN(std::vector<Tensor> out,
+//                    session.Run({{x, images}, {is_training, true}}, {.fetch = {loss}, .target =
+//                    {train}}));
 //   ASSIGN_OR_RETURN(Callable step, session.MakeCallable({x, is_training}, {.target = {train}}));
 //   RETURN_IF_ERROR(step.Run({images, true}).status());          // no look-up by signature
 //
-// Run is const and may be called from many threads; what runs share is the variables, whose single reads and writes are
-// atomic. A session works on the graph as it was at its first Run; a node made later is an error that names its line
-// until Extend takes it in. Everything is freed with the session; the Graph must outlive it. By default a session uses
-// the calling thread alone.
+// Run is const and may be called from many threads; what runs share is the variables, whose single
+// reads and writes are atomic. A session works on the graph as it was at its first Run; a node made
+// later is an error that names its line until Extend takes it in. Everything is freed with the
+// session; the Graph must outlive it. By default a session uses the calling thread alone.
 #ifndef ESPALIER_RUNTIME_SESSION_H_
 #define ESPALIER_RUNTIME_SESSION_H_
 
@@ -33,21 +34,22 @@ struct SessionOptions {
   // --- Affect performance only: the values are the same bit for bit.
   int threads = 1;             // threads for kernels, the caller included
   ThreadPool* pool = nullptr;  // the caller's own pool instead; must outlive the session
-  // Nodes run as their inputs arrive, on the queue that this makes for each Run; unset: one after the other.
+  // Nodes run as their inputs arrive, on the queue that this makes for each Run; unset: one after
+  // the other.
   std::function<std::unique_ptr<WorkQueue>()> work_queue;
   CompileOptions compile;
   // --- Affect behaviour.
-  MemoryBudget budget;         // RESOURCE_EXHAUSTED above it
+  MemoryBudget budget;  // RESOURCE_EXHAUSTED above it
   RunLimits limits;
 };
 
 // A tensor of the graph, by handle or by name ("x:0", or "x" for output 0).
 class Endpoint {
  public:
-  Endpoint(const Output& output) : where_(output) {}               // NOLINT(google-explicit-constructor)
-  Endpoint(const Expression& e) : where_(e.output()) {}            // NOLINT(google-explicit-constructor)
-  Endpoint(std::string name) : where_(std::move(name)) {}          // NOLINT(google-explicit-constructor)
-  Endpoint(const char* name) : where_(std::string(name)) {}        // NOLINT(google-explicit-constructor)
+  Endpoint(const Output& output) : where_(output) {}         // NOLINT(google-explicit-constructor)
+  Endpoint(const Expression& e) : where_(e.output()) {}      // NOLINT(google-explicit-constructor)
+  Endpoint(std::string name) : where_(std::move(name)) {}    // NOLINT(google-explicit-constructor)
+  Endpoint(const char* name) : where_(std::string(name)) {}  // NOLINT(google-explicit-constructor)
   absl::StatusOr<Output> Resolve(const Graph& graph) const;
 
  private:
@@ -57,10 +59,11 @@ class Endpoint {
 // A node to run, by handle or by name.
 class Target {
  public:
-  Target(const Operation& operation) : where_(operation) {}        // NOLINT(google-explicit-constructor)
-  Target(const Output& output) : where_(Operation(output)) {}      // NOLINT(google-explicit-constructor)
-  Target(std::string name) : where_(std::move(name)) {}            // NOLINT(google-explicit-constructor)
-  Target(const char* name) : where_(std::string(name)) {}          // NOLINT(google-explicit-constructor)
+  Target(const Operation& operation) : where_(operation) {}  // NOLINT(google-explicit-constructor)
+  Target(const Output& output)
+      : where_(Operation(output)) {}                       // NOLINT(google-explicit-constructor)
+  Target(std::string name) : where_(std::move(name)) {}    // NOLINT(google-explicit-constructor)
+  Target(const char* name) : where_(std::string(name)) {}  // NOLINT(google-explicit-constructor)
   absl::StatusOr<Operation> Resolve(const Graph& graph) const;
 
  private:
@@ -91,19 +94,23 @@ class Session {
   // Names of the variables that have no value.
   std::vector<std::string> ReportUninitializedVariables() const;
 
-  // The fetched tensors in the order asked for. A tensor both fed and fetched gives the fed value; a fetched variable is
-  // read after all writes. Errors: NOT_FOUND for an unknown name (with "did you mean"), INVALID_ARGUMENT for feeds that
-  // do not fit or are given twice, FAILED_PRECONDITION for a variable without a value, and what kernels return.
-  absl::StatusOr<std::vector<Tensor>> Run(const std::vector<Feed>& feeds, const RunRequest& request) const;
+  // The fetched tensors in the order asked for. A tensor both fed and fetched gives the fed value;
+  // a fetched variable is read after all writes. Errors: NOT_FOUND for an unknown name (with "did
+  // you mean"), INVALID_ARGUMENT for feeds that do not fit or are given twice, FAILED_PRECONDITION
+  // for a variable without a value, and what kernels return.
+  absl::StatusOr<std::vector<Tensor>> Run(const std::vector<Feed>& feeds,
+                                          const RunRequest& request) const;
 
   // A Run whose feeds, fetches and targets are fixed.
-  absl::StatusOr<Callable> MakeCallable(const std::vector<Endpoint>& feeds, const RunRequest& request) const;
+  absl::StatusOr<Callable> MakeCallable(const std::vector<Endpoint>& feeds,
+                                        const RunRequest& request) const;
 
   // Takes in the nodes made since the first Run. All or nothing: the graph's error when it has one.
   absl::Status Extend();
 
   // The plan that such a Run uses, as text: one line a node.
-  absl::StatusOr<std::string> DescribePlan(const std::vector<Feed>& feeds, const RunRequest& request) const;
+  absl::StatusOr<std::string> DescribePlan(const std::vector<Feed>& feeds,
+                                           const RunRequest& request) const;
 
   // Bytes in tensors now, and at most so far.
   int64_t live_bytes() const;
@@ -114,10 +121,13 @@ class Session {
   struct Compiled;  // all plans of one signature
 
   absl::Status TakeGraph() const;
-  absl::StatusOr<RunSignature> Resolve(const std::vector<Endpoint>& feeds, const RunRequest& request) const;
+  absl::StatusOr<RunSignature> Resolve(const std::vector<Endpoint>& feeds,
+                                       const RunRequest& request) const;
   std::shared_ptr<Compiled> FindCompiled(const RunSignature& signature) const;
-  absl::StatusOr<std::shared_ptr<const Plan>> PlanFor(Compiled& compiled, absl::Span<const Tensor> feeds) const;
-  absl::StatusOr<std::vector<Tensor>> RunCompiled(Compiled& compiled, absl::Span<const Tensor> feeds) const;
+  absl::StatusOr<std::shared_ptr<const Plan>> PlanFor(Compiled& compiled,
+                                                      absl::Span<const Tensor> feeds) const;
+  absl::StatusOr<std::vector<Tensor>> RunCompiled(Compiled& compiled,
+                                                  absl::Span<const Tensor> feeds) const;
 
   struct State;
   const Graph& graph_;

@@ -8,9 +8,11 @@
 namespace espalier {
 namespace {
 
-// About 20 microseconds: longer than the gap between two kernels of a step, far shorter than a time slice.
+// About 20 microseconds: longer than the gap between two kernels of a step, far shorter than a time
+// slice.
 constexpr int kSpins = 600;
-// The caller waits for blocks that others have begun; after this many spins it lets them have the core.
+// The caller waits for blocks that others have begun; after this many spins it lets them have the
+// core.
 constexpr int kSpinsBeforeYield = 2000;
 
 void Pause() {
@@ -46,7 +48,8 @@ void ThreadPool::Work(Loop& loop) {
 void ThreadPool::HelperMain() {
   uint64_t seen = 0;
   while (!stop_) {
-    // inside_ is raised before loop_ is read: the owner waits for it before its Loop goes out of scope.
+    // inside_ is raised before loop_ is read: the owner waits for it before its Loop goes out of
+    // scope.
     inside_.fetch_add(1);
     if (Loop* loop = loop_.load()) Work(*loop);
     inside_.fetch_sub(1);
@@ -80,7 +83,8 @@ void ThreadPool::ParallelFor(int64_t count, absl::FunctionRef<void(int64_t)> bod
   }
   Work(loop);
   loop_.store(nullptr);
-  for (int spins = 0; loop.done.load(std::memory_order_acquire) < count || inside_.load() > 0; ++spins) {
+  for (int spins = 0; loop.done.load(std::memory_order_acquire) < count || inside_.load() > 0;
+       ++spins) {
     if (spins < kSpinsBeforeYield) {
       Pause();
     } else {

@@ -3,10 +3,11 @@
 //   ThreadPool pool(2);                                   // the caller and one helper
 //   pool.ParallelFor(blocks, [&](int64_t block) { … });   // returns when every block is done
 //
-// Thread-safe. The caller always works too, and waits only for blocks that somebody has begun, so a helper that lost
-// its core delays nobody. Helpers spin for a short bounded time after work, then sleep. When the pool is busy with
-// another caller's loop, a loop runs on its own caller alone: no waiting, no deadlock, and the same result, since blocks
-// are cut by the caller and never by the number of threads.
+// Thread-safe. The caller always works too, and waits only for blocks that somebody has begun, so a
+// helper that lost its core delays nobody. Helpers spin for a short bounded time after work, then
+// sleep. When the pool is busy with another caller's loop, a loop runs on its own caller alone: no
+// waiting, no deadlock, and the same result, since blocks are cut by the caller and never by the
+// number of threads.
 #ifndef ESPALIER_RUNTIME_THREAD_POOL_H_
 #define ESPALIER_RUNTIME_THREAD_POOL_H_
 
@@ -46,10 +47,10 @@ class ThreadPool {
   static void Work(Loop& loop);
 
   std::vector<std::thread> helpers_;
-  std::atomic<bool> busy_{false};        // a caller owns the pool
-  std::atomic<Loop*> loop_{nullptr};     // what helpers may join
-  std::atomic<int> inside_{0};           // helpers that may be touching *loop_
-  std::atomic<uint64_t> epoch_{0};       // counts loops, so that sleepers notice a new one
+  std::atomic<bool> busy_{false};     // a caller owns the pool
+  std::atomic<Loop*> loop_{nullptr};  // what helpers may join
+  std::atomic<int> inside_{0};        // helpers that may be touching *loop_
+  std::atomic<uint64_t> epoch_{0};    // counts loops, so that sleepers notice a new one
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
   absl::Mutex mutex_;

@@ -22,17 +22,21 @@ VariableWriter::~VariableWriter() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 absl::Status VariableWriter::Check() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (locked_.size() != slots_.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("variable ", slots_[0]->name(), " is used as its own slot"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("variable ", slots_[0]->name(), " is used as its own slot"));
   }
   for (const VariableSlot* slot : slots_) {
     if (!slot->value_.valid()) {
-      return absl::FailedPreconditionError(absl::StrCat("Attempting to use uninitialized value ", slot->name()));
+      return absl::FailedPreconditionError(
+          absl::StrCat("Attempting to use uninitialized value ", slot->name()));
     }
   }
   return absl::OkStatus();
 }
 
-const Tensor& VariableWriter::value(int i) const ABSL_NO_THREAD_SAFETY_ANALYSIS { return slots_[i]->value_; }
+const Tensor& VariableWriter::value(int i) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  return slots_[i]->value_;
+}
 
 absl::StatusOr<Tensor*> VariableWriter::Mutable(int i, const std::shared_ptr<Allocator>& allocator)
     ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -45,7 +49,9 @@ absl::StatusOr<Tensor*> VariableWriter::Mutable(int i, const std::shared_ptr<All
   return &value;
 }
 
-void VariableWriter::Set(int i, Tensor value) ABSL_NO_THREAD_SAFETY_ANALYSIS { slots_[i]->value_ = std::move(value); }
+void VariableWriter::Set(int i, Tensor value) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  slots_[i]->value_ = std::move(value);
+}
 
 std::shared_ptr<VariableSlot> VariableStore::FindOrCreate(const std::string& name, DType dtype) {
   absl::MutexLock lock(&mutex_);

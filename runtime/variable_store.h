@@ -4,8 +4,9 @@
 //   std::shared_ptr<VariableSlot> w = store.FindOrCreate("w", kFloat);
 //   Tensor now = w->Read();                     // invalid while uninitialised
 //
-// Thread-safe: each read and each write is atomic. A read hands out the buffer itself; a write works in place only when
-// nobody else holds it, and on a copy otherwise, so what was read never changes.
+// Thread-safe: each read and each write is atomic. A read hands out the buffer itself; a write
+// works in place only when nobody else holds it, and on a copy otherwise, so what was read never
+// changes.
 #ifndef ESPALIER_RUNTIME_VARIABLE_STORE_H_
 #define ESPALIER_RUNTIME_VARIABLE_STORE_H_
 
@@ -45,8 +46,8 @@ class VariableSlot {
   Tensor value_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Exclusive access to a few variables at once, for ops that update in place. Locks in the order of addresses, so that
-// two Runs cannot wait for each other. A variable may be named once only.
+// Exclusive access to a few variables at once, for ops that update in place. Locks in the order of
+// addresses, so that two Runs cannot wait for each other. A variable may be named once only.
 class VariableWriter {
  public:
   explicit VariableWriter(std::vector<VariableSlot*> slots);
@@ -54,7 +55,8 @@ class VariableWriter {
   VariableWriter(const VariableWriter&) = delete;  // holds locks
   VariableWriter& operator=(const VariableWriter&) = delete;
 
-  // FAILED_PRECONDITION naming the variable when one has no value; INVALID_ARGUMENT when one is named twice.
+  // FAILED_PRECONDITION naming the variable when one has no value; INVALID_ARGUMENT when one is
+  // named twice.
   absl::Status Check() const;
   const Tensor& value(int i) const;
   // The value with a buffer that nobody else holds, copied first when shared.

@@ -33,7 +33,8 @@ void ParallelQueue::Work() {
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
-          +[](ParallelQueue* queue) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue->mutex_) { return queue->ReadyOrFinished(); },
+          +[](ParallelQueue* queue)
+               ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue->mutex_) { return queue->ReadyOrFinished(); },
           this));
       if (work_.empty()) return;
       work = std::move(work_.front());

@@ -4,7 +4,8 @@
 //   queue.Add([] { … });
 //   queue.RunAll();          // returns when the queue is empty and nothing runs
 //
-// One queue serves one Run. Add may be called from any thread that works for the queue; RunAll from the Run's own.
+// One queue serves one Run. Add may be called from any thread that works for the queue; RunAll from
+// the Run's own.
 #ifndef ESPALIER_RUNTIME_WORK_QUEUE_H_
 #define ESPALIER_RUNTIME_WORK_QUEUE_H_
 
@@ -56,7 +57,9 @@ class ParallelQueue : public WorkQueue {
 
  private:
   void Work();
-  bool ReadyOrFinished() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !work_.empty() || running_ == 0; }
+  bool ReadyOrFinished() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !work_.empty() || running_ == 0;
+  }
 
   const int threads_;
   absl::Mutex mutex_;

@@ -1,4 +1,5 @@
-// Tested by mnist_test.cc. The IDX format: a magic number (2051 images, 2049 labels), the sizes, the bytes; big endian.
+// Tested by mnist_test.cc. The IDX format: a magic number (2051 images, 2049 labels), the sizes,
+// the bytes; big endian.
 #include "espalier/train/mnist.h"
 
 #include <zlib.h>
@@ -44,21 +45,25 @@ absl::StatusOr<IdxFile> ReadIdx(const std::string& path, uint32_t magic, int dim
   };
   uint32_t value = 0;
   if (!number(value)) return fail("the header is cut short");
-  if (value != magic) return fail(absl::StrCat("expected the magic number ", magic, ", found ", value));
+  if (value != magic)
+    return fail(absl::StrCat("expected the magic number ", magic, ", found ", value));
   IdxFile idx;
   int64_t total = 1;
   for (int i = 0; i < dimensions; ++i) {
     if (!number(value)) return fail("the header is cut short");
     idx.sizes.push_back(value);
     absl::StatusOr<int64_t> product = CheckedMultiply(total, value);
-    if (!product.ok() || *product > kMaxElements) return fail("the sizes in the header are too large");
+    if (!product.ok() || *product > kMaxElements)
+      return fail("the sizes in the header are too large");
     total = *product;
   }
   idx.bytes.resize(total);
   int64_t got = 0;
   while (got < total) {
-    const int n = gzread(file, idx.bytes.data() + got, static_cast<unsigned>(std::min<int64_t>(total - got, 1 << 20)));
-    if (n <= 0) return fail(absl::StrCat("expected ", total, " bytes after the header, found ", got));
+    const int n = gzread(file, idx.bytes.data() + got,
+                         static_cast<unsigned>(std::min<int64_t>(total - got, 1 << 20)));
+    if (n <= 0)
+      return fail(absl::StrCat("expected ", total, " bytes after the header, found ", got));
     got += n;
   }
   gzclose(file);
@@ -72,10 +77,12 @@ absl::StatusOr<Batch> ReadPair(const std::string& directory, const std::string& 
   ASSIGN_OR_RETURN(IdxFile labels, ReadIdx(labels_path, kLabelsMagic, 1));
   const int64_t count = images.sizes[0];
   if (labels.sizes[0] != count) {
-    return absl::DataLossError(absl::StrCat(labels_path, ": ", labels.sizes[0], " labels for ", count, " images"));
+    return absl::DataLossError(
+        absl::StrCat(labels_path, ": ", labels.sizes[0], " labels for ", count, " images"));
   }
   Batch batch;
-  ASSIGN_OR_RETURN(batch.images, Tensor::Allocate(kFloat, {count, images.sizes[1], images.sizes[2], 1}));
+  ASSIGN_OR_RETURN(batch.images,
+                   Tensor::Allocate(kFloat, {count, images.sizes[1], images.sizes[2], 1}));
   ASSIGN_OR_RETURN(batch.labels, Tensor::Allocate(kFloat, {count, kClasses}));
   std::transform(images.bytes.begin(), images.bytes.end(), batch.images.mutable_data<float>(),
                  [](uint8_t pixel) { return static_cast<float>(pixel) * (1.0f / 255.0f); });
@@ -118,7 +125,8 @@ void Dataset::Shuffle() {
 
 absl::StatusOr<Batch> Dataset::NextBatch(int64_t count) {
   if (count <= 0 || count > size()) {
-    return absl::InvalidArgumentError(absl::StrCat("a batch must have 1 to ", size(), " examples, asked for ", count));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch must have 1 to ", size(), " examples, asked for ", count));
   }
   std::vector<int64_t> rows;
   while (static_cast<int64_t>(rows.size()) < count) {
@@ -131,13 +139,15 @@ absl::StatusOr<Batch> Dataset::NextBatch(int64_t count) {
   return batch;
 }
 
-absl::StatusOr<Mnist> Mnist::Read(const std::string& directory, uint64_t seed, int64_t validation_size) {
+absl::StatusOr<Mnist> Mnist::Read(const std::string& directory, uint64_t seed,
+                                  int64_t validation_size) {
   ASSIGN_OR_RETURN(Batch train, ReadPair(directory, "train"));
   ASSIGN_OR_RETURN(Batch test, ReadPair(directory, "t10k"));
   const int64_t count = train.images.dim(0);
   if (count < validation_size) {
-    return absl::DataLossError(absl::StrCat(directory, ": ", count, " training images, fewer than the ",
-                                            validation_size, " that validate"));
+    return absl::DataLossError(absl::StrCat(directory, ": ", count,
+                                            " training images, fewer than the ", validation_size,
+                                            " that validate"));
   }
   const auto part = [&](int64_t begin, int64_t end) -> absl::StatusOr<Dataset> {
     ASSIGN_OR_RETURN(Tensor images, train.images.Slice(begin, end));

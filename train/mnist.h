@@ -5,8 +5,9 @@
 //   batch.images   // float[64,28,28,1] in [0, 1]
 //   batch.labels   // float[64,10], one-hot
 //
-// The first 5,000 training images validate, the other 55,000 train, the 10,000 test images test. A Dataset is used by
-// one thread at a time; the Tensors that it hands out are shared or fresh, never changed later.
+// The first 5,000 training images validate, the other 55,000 train, the 10,000 test images test. A
+// Dataset is used by one thread at a time; the Tensors that it hands out are shared or fresh, never
+// changed later.
 #ifndef ESPALIER_TRAIN_MNIST_H_
 #define ESPALIER_TRAIN_MNIST_H_
 
@@ -34,8 +35,9 @@ class Dataset {
   const Tensor& labels() const { return labels_; }
   int64_t size() const { return images_.valid() ? images_.dim(0) : 0; }
 
-  // The next `count` examples in shuffled order. Each epoch is shuffled anew; a batch across the border joins the tail
-  // of one epoch with the head of the next. INVALID_ARGUMENT unless 0 < count <= size().
+  // The next `count` examples in shuffled order. Each epoch is shuffled anew; a batch across the
+  // border joins the tail of one epoch with the head of the next. INVALID_ARGUMENT unless 0 < count
+  // <= size().
   absl::StatusOr<Batch> NextBatch(int64_t count);
 
  private:
@@ -53,9 +55,11 @@ struct Mnist {
   Dataset validation;
   Dataset test;
 
-  // Reads train-images-idx3-ubyte and so on from `directory`, plain or with ".gz". NOT_FOUND with the missing path,
-  // DATA_LOSS for a file that is cut short, has another magic number, or does not match its companion.
-  static absl::StatusOr<Mnist> Read(const std::string& directory, uint64_t seed, int64_t validation_size = 5000);
+  // Reads train-images-idx3-ubyte and so on from `directory`, plain or with ".gz". NOT_FOUND with
+  // the missing path, DATA_LOSS for a file that is cut short, has another magic number, or does not
+  // match its companion.
+  static absl::StatusOr<Mnist> Read(const std::string& directory, uint64_t seed,
+                                    int64_t validation_size = 5000);
 };
 
 }  // namespace espalier::train

@@ -13,23 +13,26 @@ VariableOptions Slot() { return {.trainable = false}; }
 
 }  // namespace
 
-Operation Optimizer::Minimize(const At& at, const Output& loss, const MinimizeOptions& options) const {
+Operation Optimizer::Minimize(const At& at, const Output& loss,
+                              const MinimizeOptions& options) const {
   return ApplyGradients(at, ComputeGradients(at, loss, options.var_list), options);
 }
 
-std::vector<GradientAndVariable> Optimizer::ComputeGradients(const At& at, const Output& loss,
-                                                             const std::vector<Output>& var_list) const {
+std::vector<GradientAndVariable> Optimizer::ComputeGradients(
+    const At& at, const Output& loss, const std::vector<Output>& var_list) const {
   Graph* graph = at.scope().graph();
-  std::vector<Output> variables = var_list.empty() ? graph->collection_outputs(kTrainableVariables) : var_list;
+  std::vector<Output> variables =
+      var_list.empty() ? graph->collection_outputs(kTrainableVariables) : var_list;
   const auto fail = [&](const std::string& what) {
-    graph->RecordError(
-        absl::InvalidArgumentError(absl::StrCat(name_, " (made at ", at.line().ToString(), "): ", what)));
+    graph->RecordError(absl::InvalidArgumentError(
+        absl::StrCat(name_, " (made at ", at.line().ToString(), "): ", what)));
     return std::vector<GradientAndVariable>();
   };
   if (!loss.valid()) return fail("the loss is an empty Output");
   if (variables.empty()) return fail("there are no variables to train");
   for (const Output& variable : variables) {
-    if (!variable.valid() || !IsRef(variable.dtype())) return fail(absl::StrCat(variable.name(), " is no variable"));
+    if (!variable.valid() || !IsRef(variable.dtype()))
+      return fail(absl::StrCat(variable.name(), " is no variable"));
   }
   // Gradients need not wait for what the update waits for.
   const Scope s = at.Inside().WithoutControlDependencies();
@@ -41,7 +44,8 @@ std::vector<GradientAndVariable> Optimizer::ComputeGradients(const At& at, const
     any = any || gradients[i].valid();
   }
   if (!any && graph->status().ok()) {
-    return fail(absl::StrCat("no variable has a gradient: ", ExplainNoGradient(loss, variables[0])));
+    return fail(
+        absl::StrCat("no variable has a gradient: ", ExplainNoGradient(loss, variables[0])));
   }
   return pairs;
 }
@@ -50,9 +54,9 @@ Operation Optimizer::ApplyGradients(const At& at, const std::vector<GradientAndV
                                     const MinimizeOptions& options) const {
   Graph* graph = at.scope().graph();
   if (!graph->status().ok()) return Operation();
-  const std::string wanted = !options.name.empty()               ? options.name
-                             : !at.scope().next_name().empty()   ? at.scope().next_name()
-                                                                 : name_;
+  const std::string wanted = !options.name.empty()             ? options.name
+                             : !at.scope().next_name().empty() ? at.scope().next_name()
+                                                               : name_;
   const Scope outside = at.Inside().Named("");
   const Scope s = outside.NameScope(wanted);
   std::vector<Operation> updates;
@@ -69,34 +73,38 @@ Operation Optimizer::ApplyGradients(const At& at, const std::vector<GradientAndV
     return Operation();
   }
   for (const Operation& finish : Finish(s, updates, shared)) updates.push_back(finish);
-  const std::string group_name = s.name_prefix().substr(outside.name_prefix().size(),
-                                                        s.name_prefix().size() - outside.name_prefix().size() - 1);
+  const std::string group_name = s.name_prefix().substr(
+      outside.name_prefix().size(), s.name_prefix().size() - outside.name_prefix().size() - 1);
   if (!options.global_step.valid()) {
     const Scope done = outside.WithControlDependencies(updates);
     return NoOp(At(done.WithExactName(outside.name_prefix() + group_name)));
   }
   const Operation all = NoOp(At(s.Named("update").WithControlDependencies(updates)));
   const Output one = ConstScalar(At(s), options.global_step.dtype(), 1);
-  return AssignAdd(At(outside.WithControlDependencies({all}).WithExactName(outside.name_prefix() + group_name)),
-                   options.global_step, one);
+  return AssignAdd(
+      At(outside.WithControlDependencies({all}).WithExactName(outside.name_prefix() + group_name)),
+      options.global_step, one);
 }
 
 Output Optimizer::ZerosSlot(const Scope& s, const Output& variable, const std::string& slot) {
   const Scope root = Scope(s.graph()).WithOrigin(s.origin(), s.inner_origin());
-  return Variable(At(root.Named(absl::StrCat(variable.node()->name(), "/", slot))), variable.shape(),
-                  RemoveRef(variable.dtype()), initializers::Zeros(), Slot());
+  return Variable(At(root.Named(absl::StrCat(variable.node()->name(), "/", slot))),
+                  variable.shape(), RemoveRef(variable.dtype()), initializers::Zeros(), Slot());
 }
 
-Operation GradientDescent::Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>&) const {
-  return ApplyGradientDescent(At(s), pair.variable, ConstScalar(At(s), pair.variable.dtype(), learning_rate_),
+Operation GradientDescent::Apply(const Scope& s, const GradientAndVariable& pair,
+                                 const std::vector<Output>&) const {
+  return ApplyGradientDescent(At(s), pair.variable,
+                              ConstScalar(At(s), pair.variable.dtype(), learning_rate_),
                               pair.gradient);
 }
 
-Operation Momentum::Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>&) const {
+Operation Momentum::Apply(const Scope& s, const GradientAndVariable& pair,
+                          const std::vector<Output>&) const {
   const DType type = pair.variable.dtype();
   return ApplyMomentum(At(s), pair.variable, ZerosSlot(s, pair.variable, name()),
-                       ConstScalar(At(s), type, learning_rate_), pair.gradient, ConstScalar(At(s), type, momentum_),
-                       {.use_nesterov = use_nesterov_});
+                       ConstScalar(At(s), type, learning_rate_), pair.gradient,
+                       ConstScalar(At(s), type, momentum_), {.use_nesterov = use_nesterov_});
 }
 
 std::vector<Output> Adam::Prepare(const Scope& s, const Output& first_variable) const {
@@ -105,16 +113,23 @@ std::vector<Output> Adam::Prepare(const Scope& s, const Output& first_variable) 
   const auto power = [&](const char* name, double beta) {
     return Variable(At(root.Named(name)), Shape(), type, initializers::Constant(beta), Slot());
   };
-  const auto scalar = [&](const char* name, double value) { return ConstScalar(At(s.Named(name)), type, value); };
-  return {power("beta1_power", beta1_), power("beta2_power", beta2_), scalar("learning_rate", learning_rate_),
-          scalar("beta1", beta1_), scalar("beta2", beta2_), scalar("epsilon", epsilon_)};
+  const auto scalar = [&](const char* name, double value) {
+    return ConstScalar(At(s.Named(name)), type, value);
+  };
+  return {power("beta1_power", beta1_),
+          power("beta2_power", beta2_),
+          scalar("learning_rate", learning_rate_),
+          scalar("beta1", beta1_),
+          scalar("beta2", beta2_),
+          scalar("epsilon", epsilon_)};
 }
 
-Operation Adam::Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>& shared) const {
+Operation Adam::Apply(const Scope& s, const GradientAndVariable& pair,
+                      const std::vector<Output>& shared) const {
   const Output m = ZerosSlot(s, pair.variable, name());
   const Output v = ZerosSlot(s, pair.variable, name());  // the second of the name: "Adam_1"
-  return ApplyAdam(At(s), pair.variable, m, v, shared[0], shared[1], shared[2], shared[3], shared[4], shared[5],
-                   pair.gradient);
+  return ApplyAdam(At(s), pair.variable, m, v, shared[0], shared[1], shared[2], shared[3],
+                   shared[4], shared[5], pair.gradient);
 }
 
 std::vector<Operation> Adam::Finish(const Scope& s, const std::vector<Operation>& updates,

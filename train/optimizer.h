@@ -7,9 +7,10 @@
 //   std::vector<train::GradientAndVariable> pairs = optimizer.ComputeGradients(s, loss);
 //   Operation apply = optimizer.ApplyGradients(s, pairs, {.global_step = step});
 //
-// An optimizer is a value without state; its slots are variables of the graph, named as TensorFlow names them
-// ("conv2d/kernel/Adam", "conv2d/kernel/Adam_1", "beta1_power") and made outside the scope's control dependencies.
-// Errors go to Graph::status().
+// An optimizer is a value without state; its slots are variables of the graph, named as TensorFlow
+// names them
+// ("conv2d/kernel/Adam", "conv2d/kernel/Adam_1", "beta1_power") and made outside the scope's
+// control dependencies. Errors go to Graph::status().
 #ifndef ESPALIER_TRAIN_OPTIMIZER_H_
 #define ESPALIER_TRAIN_OPTIMIZER_H_
 
@@ -35,7 +36,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // ComputeGradients, then ApplyGradients. INVALID_ARGUMENT, with the reason, when no variable has a gradient.
+  // ComputeGradients, then ApplyGradients. INVALID_ARGUMENT, with the reason, when no variable has
+  // a gradient.
   Operation Minimize(const At& at, const Output& loss, const MinimizeOptions& options = {}) const;
   std::vector<GradientAndVariable> ComputeGradients(const At& at, const Output& loss,
                                                     const std::vector<Output>& var_list = {}) const;
@@ -47,8 +49,11 @@ class Optimizer {
   explicit Optimizer(std::string name) : name_(std::move(name)) {}
 
   // Makes what all variables share, before the first of them is updated.
-  virtual std::vector<Output> Prepare(const Scope& s, const Output& first_variable) const { return {}; }
-  virtual Operation Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>& shared) const = 0;
+  virtual std::vector<Output> Prepare(const Scope& s, const Output& first_variable) const {
+    return {};
+  }
+  virtual Operation Apply(const Scope& s, const GradientAndVariable& pair,
+                          const std::vector<Output>& shared) const = 0;
   // Runs after `updates`; empty when nothing is left to do.
   virtual std::vector<Operation> Finish(const Scope& s, const std::vector<Operation>& updates,
                                         const std::vector<Output>& shared) const {
@@ -66,23 +71,30 @@ class Optimizer {
 // var -= learning_rate * gradient.
 class GradientDescent : public Optimizer {
  public:
-  explicit GradientDescent(double learning_rate) : Optimizer("GradientDescent"), learning_rate_(learning_rate) {}
+  explicit GradientDescent(double learning_rate)
+      : Optimizer("GradientDescent"), learning_rate_(learning_rate) {}
 
  protected:
-  Operation Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>& shared) const override;
+  Operation Apply(const Scope& s, const GradientAndVariable& pair,
+                  const std::vector<Output>& shared) const override;
 
  private:
   double learning_rate_;
 };
 
-// accumulation = momentum * accumulation + gradient; var -= learning_rate * accumulation. Slot "Momentum".
+// accumulation = momentum * accumulation + gradient; var -= learning_rate * accumulation. Slot
+// "Momentum".
 class Momentum : public Optimizer {
  public:
   Momentum(double learning_rate, double momentum, bool use_nesterov = false)
-      : Optimizer("Momentum"), learning_rate_(learning_rate), momentum_(momentum), use_nesterov_(use_nesterov) {}
+      : Optimizer("Momentum"),
+        learning_rate_(learning_rate),
+        momentum_(momentum),
+        use_nesterov_(use_nesterov) {}
 
  protected:
-  Operation Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>& shared) const override;
+  Operation Apply(const Scope& s, const GradientAndVariable& pair,
+                  const std::vector<Output>& shared) const override;
 
  private:
   double learning_rate_;
@@ -90,15 +102,22 @@ class Momentum : public Optimizer {
   bool use_nesterov_;
 };
 
-// Kingma & Ba 2015, with TensorFlow's placement of epsilon. Slots "Adam" and "Adam_1", and the powers of the betas.
+// Kingma & Ba 2015, with TensorFlow's placement of epsilon. Slots "Adam" and "Adam_1", and the
+// powers of the betas.
 class Adam : public Optimizer {
  public:
-  explicit Adam(double learning_rate = 0.001, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
-      : Optimizer("Adam"), learning_rate_(learning_rate), beta1_(beta1), beta2_(beta2), epsilon_(epsilon) {}
+  explicit Adam(double learning_rate = 0.001, double beta1 = 0.9, double beta2 = 0.999,
+                double epsilon = 1e-8)
+      : Optimizer("Adam"),
+        learning_rate_(learning_rate),
+        beta1_(beta1),
+        beta2_(beta2),
+        epsilon_(epsilon) {}
 
  protected:
   std::vector<Output> Prepare(const Scope& s, const Output& first_variable) const override;
-  Operation Apply(const Scope& s, const GradientAndVariable& pair, const std::vector<Output>& shared) const override;
+  Operation Apply(const Scope& s, const GradientAndVariable& pair,
+                  const std::vector<Output>& shared) const override;
   std::vector<Operation> Finish(const Scope& s, const std::vector<Operation>& updates,
                                 const std::vector<Output>& shared) const override;
 

@@ -5,7 +5,8 @@ namespace espalier::mnist {
 namespace {
 
 // Batch normalisation has an offset of its own, so the layer before it needs no bias.
-Output FullyConnected(const Scope& s, const Output& previous, int units, const Output& is_training) {
+Output FullyConnected(const Scope& s, const Output& previous, int units,
+                      const Output& is_training) {
   Output net = layers::Dense(s, previous, units, {.use_bias = false});
   net = layers::BatchNormalization(s, net, {.training = is_training});
   return Relu(s, net);
@@ -13,7 +14,8 @@ Output FullyConnected(const Scope& s, const Output& previous, int units, const O
 
 Output ConvLayer(const Scope& s, const Output& previous, int depth, const Output& is_training) {
   const int strides = depth % 3 == 0 ? 2 : 1;
-  Output net = layers::Conv2D(s, previous, depth * 4, 3, {.strides = strides, .padding = kSame, .use_bias = false});
+  Output net = layers::Conv2D(s, previous, depth * 4, 3,
+                              {.strides = strides, .padding = kSame, .use_bias = false});
   net = layers::BatchNormalization(s, net, {.training = is_training});
   return Relu(s, net);
 }
@@ -27,7 +29,8 @@ Network BuildLayersNetwork(const Scope& s, double learning_rate) {
   net = FlattenByShape(s, net);
   net = FullyConnected(s, net, 100, network.is_training);
   AddLossAndAccuracy(s, layers::Dense(s, net, 10), network);
-  // The moving averages move in each training step: without this dependency inference would never see the data.
+  // The moving averages move in each training step: without this dependency inference would never
+  // see the data.
   const Scope after_updates = s.WithControlDependencies(s.graph()->collection(kUpdateOps));
   network.train = train::Adam(learning_rate).Minimize(after_updates.Named("train"), network.loss);
   return network;

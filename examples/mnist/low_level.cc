@@ -1,5 +1,6 @@
-// Batch normalisation by hand: four variables, a Cond on is_training, and assignments that the training branch waits
-// for. Nothing goes into UPDATE_OPS: running the branch is what moves the population statistics.
+// Batch normalisation by hand: four variables, a Cond on is_training, and assignments that the
+// training branch waits for. Nothing goes into UPDATE_OPS: running the branch is what moves the
+// population statistics.
 #include "espalier/examples/mnist/network.h"
 
 namespace espalier::mnist {
@@ -14,7 +15,8 @@ Output BatchNormalizationByHand(const Scope& s, const Output& net, const std::ve
   const Output gamma = Variable(s.Named("gamma"), channels, kFloat, initializers::Ones());
   const Output beta = Variable(s.Named("beta"), channels, kFloat, initializers::Zeros());
   const VariableOptions population = {.trainable = false};
-  const Output mean = Variable(s.Named("population_mean"), channels, kFloat, initializers::Zeros(), population);
+  const Output mean =
+      Variable(s.Named("population_mean"), channels, kFloat, initializers::Zeros(), population);
   const Output variance =
       Variable(s.Named("population_variance"), channels, kFloat, initializers::Ones(), population);
 
@@ -23,8 +25,8 @@ Output BatchNormalizationByHand(const Scope& s, const Output& net, const std::ve
     const Operation update_mean = Assign(s, mean, s(mean) * kDecay + s(batch_mean) * (1 - kDecay));
     const Operation update_variance =
         Assign(s, variance, s(variance) * kDecay + s(batch_variance) * (1 - kDecay));
-    return BatchNormalization(s.WithControlDependencies({update_mean, update_variance}), net, batch_mean,
-                              batch_variance, beta, gamma, kEpsilon);
+    return BatchNormalization(s.WithControlDependencies({update_mean, update_variance}), net,
+                              batch_mean, batch_variance, beta, gamma, kEpsilon);
   };
   const auto inference = [&](const Scope& s) {
     return BatchNormalization(s, net, mean, variance, beta, gamma, kEpsilon);
@@ -32,7 +34,8 @@ Output BatchNormalizationByHand(const Scope& s, const Output& net, const std::ve
   return Cond(s, is_training, training, inference);
 }
 
-Output FullyConnected(const Scope& s, const Output& previous, int units, const Output& is_training) {
+Output FullyConnected(const Scope& s, const Output& previous, int units,
+                      const Output& is_training) {
   Output net = layers::Dense(s, previous, units, {.use_bias = false});
   net = BatchNormalizationByHand(s, net, {0}, is_training);
   return Relu(s, net);

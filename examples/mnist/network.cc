@@ -12,7 +12,8 @@ Network MakePlaceholders(const Scope& s, bool with_is_training) {
 
 void AddLossAndAccuracy(const Scope& s, const Output& logits, Network& network) {
   network.logits = Identity(s.Named("logits"), logits);
-  network.loss = ReduceMean(s.Named("loss"), SigmoidCrossEntropyWithLogits(s, network.y, network.logits));
+  network.loss =
+      ReduceMean(s.Named("loss"), SigmoidCrossEntropyWithLogits(s, network.y, network.logits));
   const Output axis = Const(s.Named("class_axis"), 1);
   const Output correct = Equal(s, ArgMax(s, network.logits, axis), ArgMax(s, network.y, axis));
   network.accuracy = ReduceMean(s.Named("accuracy"), Cast(s, correct, kFloat));

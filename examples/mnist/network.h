@@ -1,8 +1,10 @@
-// The three networks of the batch-normalisation notebook: 19 convolutions and two dense layers on MNIST.
+// The three networks of the batch-normalisation notebook: 19 convolutions and two dense layers on
+// MNIST.
 //
 //   Graph graph;
 //   Network network = BuildLayersNetwork(graph.root(), 0.002);
-//   session.Run({{network.x, images}, {network.y, labels}, {network.is_training, true}}, {.target = {network.train}});
+//   session.Run({{network.x, images}, {network.y, labels}, {network.is_training, true}}, {.target =
+//   {network.train}});
 //
 // All three name their ends alike: x, y, is_training, logits, loss, accuracy, train.
 #ifndef ESPALIER_EXAMPLES_MNIST_NETWORK_H_

@@ -1,4 +1,5 @@
-// Trains the networks of the batch-normalisation notebook on MNIST and prints what the notebook prints.
+// Trains the networks of the batch-normalisation notebook on MNIST and prints what the notebook
+// prints.
 //
 //   notebook --network=layers --data_dir=data/mnist
 #include <unistd.h>
@@ -22,7 +23,8 @@ ABSL_FLAG(double, learning_rate, 0.002, "Adam's rate");
 ABSL_FLAG(int64_t, seed, 1, "of the weights and of the order of the batches");
 ABSL_FLAG(int, threads, 0, "0: one for each core");
 ABSL_FLAG(std::string, data_dir, "data/mnist", "the folder with the four IDX files");
-ABSL_FLAG(std::string, export_graph, "", "write the training graph to this file and stop (.pbtxt: as text)");
+ABSL_FLAG(std::string, export_graph, "",
+          "write the training graph to this file and stop (.pbtxt: as text)");
 
 namespace espalier::mnist {
 namespace {
@@ -32,15 +34,18 @@ constexpr int kSingleImages = 100;
 // How far the training is, on standard error, when a person is watching.
 class ProgressBar {
  public:
-  ProgressBar(int total, bool shown) : total_(total), shown_(shown), start_(std::chrono::steady_clock::now()) {}
+  ProgressBar(int total, bool shown)
+      : total_(total), shown_(shown), start_(std::chrono::steady_clock::now()) {}
   ~ProgressBar() { Clear(); }
 
   void Step(int done) {
     if (!shown_) return;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const int filled = total_ == 0 ? kWidth : done * kWidth / total_;
     absl::FPrintF(stderr, "\r[%s%s] %d/%d  %.1f ms a step ", std::string(filled, '#'),
-                  std::string(kWidth - filled, '.'), done, total_, 1000 * seconds / std::max(done, 1));
+                  std::string(kWidth - filled, '.'), done, total_,
+                  1000 * seconds / std::max(done, 1));
   }
   // Makes room for a line of output.
   void Clear() {
@@ -64,12 +69,14 @@ class Trainer {
   Trainer(const Network& network, const Session& session) : network_(network), session_(session) {}
 
   absl::Status Step(const train::Batch& batch) const {
-    return session_.Run(Feeds(batch.images, batch.labels, true), {.target = {network_.train}}).status();
+    return session_.Run(Feeds(batch.images, batch.labels, true), {.target = {network_.train}})
+        .status();
   }
 
   absl::StatusOr<Score> Evaluate(const Tensor& images, const Tensor& labels, bool training) const {
-    ASSIGN_OR_RETURN(std::vector<Tensor> out, session_.Run(Feeds(images, labels, training),
-                                                           {.fetch = {network_.loss, network_.accuracy}}));
+    ASSIGN_OR_RETURN(std::vector<Tensor> out,
+                     session_.Run(Feeds(images, labels, training),
+                                  {.fetch = {network_.loss, network_.accuracy}}));
     return Score{out[0].scalar<float>(), out[1].scalar<float>()};
   }
 
@@ -100,14 +107,17 @@ absl::Status Train(const Trainer& trainer, train::Mnist& mnist, bool training_sc
     RETURN_IF_ERROR(trainer.Step(batch));
     bar.Step(i + 1);
     if (i % 100 == 0) {
-      ASSIGN_OR_RETURN(Score score,
-                       trainer.Evaluate(mnist.validation.images(), mnist.validation.labels(), false));
+      ASSIGN_OR_RETURN(Score score, trainer.Evaluate(mnist.validation.images(),
+                                                     mnist.validation.labels(), false));
       bar.Clear();
-      absl::PrintF("Batch: %2d: Validation loss: %.5f, Validation accuracy: %.5f\n", i, score.loss, score.accuracy);
+      absl::PrintF("Batch: %2d: Validation loss: %.5f, Validation accuracy: %.5f\n", i, score.loss,
+                   score.accuracy);
     } else if (i % 25 == 0) {
-      ASSIGN_OR_RETURN(Score score, trainer.Evaluate(batch.images, batch.labels, training_scores_train));
+      ASSIGN_OR_RETURN(Score score,
+                       trainer.Evaluate(batch.images, batch.labels, training_scores_train));
       bar.Clear();
-      absl::PrintF("Batch: %2d: Training loss: %.5f, Training accuracy: %.5f\n", i, score.loss, score.accuracy);
+      absl::PrintF("Batch: %2d: Training loss: %.5f, Training accuracy: %.5f\n", i, score.loss,
+                   score.accuracy);
     }
     std::fflush(stdout);
   }
@@ -115,7 +125,8 @@ absl::Status Train(const Trainer& trainer, train::Mnist& mnist, bool training_sc
 }
 
 absl::Status Report(const Trainer& trainer, const train::Mnist& mnist) {
-  ASSIGN_OR_RETURN(Score validation, trainer.Evaluate(mnist.validation.images(), mnist.validation.labels(), false));
+  ASSIGN_OR_RETURN(Score validation,
+                   trainer.Evaluate(mnist.validation.images(), mnist.validation.labels(), false));
   absl::PrintF("Final validation accuracy: %.5f\n", validation.accuracy);
   ASSIGN_OR_RETURN(Score test, trainer.Evaluate(mnist.test.images(), mnist.test.labels(), false));
   absl::PrintF("Final test accuracy: %.5f\n", test.accuracy);
@@ -127,7 +138,8 @@ absl::Status Report(const Trainer& trainer, const train::Mnist& mnist) {
     ASSIGN_OR_RETURN(Score score, trainer.Evaluate(image, label, false));
     correct += score.accuracy;
   }
-  absl::PrintF("Accuracy on %d samples: %s\n", kSingleImages, absl::StrCat(correct / kSingleImages));
+  absl::PrintF("Accuracy on %d samples: %s\n", kSingleImages,
+               absl::StrCat(correct / kSingleImages));
   return absl::OkStatus();
 }
 
@@ -145,10 +157,13 @@ absl::Status RunOne(const std::string& name) {
   ASSIGN_OR_RETURN(train::Mnist mnist,
                    train::Mnist::Read(absl::GetFlag(FLAGS_data_dir), absl::GetFlag(FLAGS_seed)));
   const int threads = absl::GetFlag(FLAGS_threads);
-  Session session(graph, {.threads = threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency())});
+  Session session(
+      graph,
+      {.threads = threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency())});
   RETURN_IF_ERROR(session.Initialize());
   const Trainer trainer(network, session);
-  // As in the notebook: the layers network scores its training batches as in training, the other one as in inference.
+  // As in the notebook: the layers network scores its training batches as in training, the other
+  // one as in inference.
   RETURN_IF_ERROR(Train(trainer, mnist, /*training_scores_train=*/name == "layers"));
   return Report(trainer, mnist);
 }

@@ -1,4 +1,5 @@
-// The network without batch normalisation. With 19 convolutions and this initialisation it does not learn.
+// The network without batch normalisation. With 19 convolutions and this initialisation it does not
+// learn.
 #include "espalier/examples/mnist/network.h"
 
 namespace espalier::mnist {

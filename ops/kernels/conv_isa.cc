@@ -1,8 +1,10 @@
-// The inner loops of convolution in NHWC, compiled once for each instruction set. Tested by conv2d_test.cc.
+// The inner loops of convolution in NHWC, compiled once for each instruction set. Tested by
+// conv2d_test.cc.
 //
-// `strip`: a block of pixels by a block of output channels stays in registers while the inner product runs; lanes are
-// channels, one input is broadcast for each pixel. `outer`: a block of input channels by a block of output channels
-// stays in registers while the pixels run. Block sizes fill the register file.
+// `strip`: a block of pixels by a block of output channels stays in registers while the inner
+// product runs; lanes are channels, one input is broadcast for each pixel. `outer`: a block of
+// input channels by a block of output channels stays in registers while the pixels run. Block sizes
+// fill the register file.
 #include "espalier/ops/kernels/conv_kernels.h"
 #include "espalier/ops/kernels/simd.h"
 
@@ -11,11 +13,12 @@ namespace {
 
 // Leaves room for the weights (kVectors) and one broadcast.
 template <int kVectors>
-inline constexpr int kPixels = kVectors == 1 ? (kRegisters == 32 ? 14 : 10) : (kRegisters - kVectors - 2) / kVectors;
+inline constexpr int kPixels = kVectors == 1 ? (kRegisters == 32 ? 14 : 10)
+                                             : (kRegisters - kVectors - 2) / kVectors;
 
 template <int kCount, int kVectors>
-inline void StripBlock(const Run* runs, int num_runs, int64_t offset, int64_t x_step, int64_t packed, int last,
-                       float* y, int64_t y_step) {
+inline void StripBlock(const Run* runs, int num_runs, int64_t offset, int64_t x_step,
+                       int64_t packed, int last, float* y, int64_t y_step) {
   Vec sums[kCount][kVectors] = {};
   for (int r = 0; r < num_runs; ++r) {
     const float* x = runs[r].x + offset;
@@ -46,26 +49,32 @@ inline void StripBlock(const Run* runs, int num_runs, int64_t offset, int64_t x_
 }
 
 template <int kVectors>
-void StripColumns(int64_t count, const Run* runs, int num_runs, int64_t x_step, int64_t packed, int last, float* y,
-                  int64_t y_step) {
+void StripColumns(int64_t count, const Run* runs, int num_runs, int64_t x_step, int64_t packed,
+                  int last, float* y, int64_t y_step) {
   constexpr int kFull = kPixels<kVectors>;
   int64_t i = 0;
   for (; i + kFull <= count; i += kFull) {
-    StripBlock<kFull, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step, y_step);
+    StripBlock<kFull, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step,
+                                y_step);
   }
   if constexpr (kFull > 7) {
     for (; i + 7 <= count; i += 7) {
-      StripBlock<7, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step, y_step);
+      StripBlock<7, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step,
+                              y_step);
     }
   }
   for (; i + 4 <= count; i += 4) {
-    StripBlock<4, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step, y_step);
+    StripBlock<4, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step,
+                            y_step);
   }
   if (i + 2 <= count) {
-    StripBlock<2, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step, y_step);
+    StripBlock<2, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step,
+                            y_step);
     i += 2;
   }
-  if (i < count) StripBlock<1, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step, y_step);
+  if (i < count)
+    StripBlock<1, kVectors>(runs, num_runs, i * x_step, x_step, packed, last, y + i * y_step,
+                            y_step);
 }
 
 // How many vectors of channels to take next: 3, 2 or 1, avoiding a lone 1 after a 3.
@@ -73,8 +82,8 @@ int NextVectors(int64_t left) { return left >= 5 || left == 3 ? 3 : left >= 2 ? 
 
 constexpr int kMaxRuns = 64;
 
-void Strip(int64_t count, const Run* runs, int num_runs, int64_t x_step, int64_t packed, int64_t channels, float* y,
-           int64_t y_step) {
+void Strip(int64_t count, const Run* runs, int num_runs, int64_t x_step, int64_t packed,
+           int64_t channels, float* y, int64_t y_step) {
   const int64_t vectors = (channels + kLanes - 1) / kLanes;
   Run shifted[kMaxRuns];
   for (int r = 0; r < num_runs; ++r) shifted[r] = runs[r];
@@ -96,7 +105,8 @@ void Strip(int64_t count, const Run* runs, int num_runs, int64_t x_step, int64_t
 }
 
 template <int kHeight, int kVectors>
-inline void OuterBlock(const PixelBlock& p, int64_t row_offset, int64_t column_offset, int64_t packed, float* sums) {
+inline void OuterBlock(const PixelBlock& p, int64_t row_offset, int64_t column_offset,
+                       int64_t packed, float* sums) {
   Vec total[kHeight][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kHeight; ++i) {
@@ -128,12 +138,18 @@ inline void OuterBlock(const PixelBlock& p, int64_t row_offset, int64_t column_o
 }
 
 template <int kVectors>
-void OuterRows(const PixelBlock& p, int64_t height, int64_t column_offset, int64_t packed, float* sums) {
-  constexpr int kFull = kRegisters == 32 ? (kVectors == 1 ? 12 : kVectors == 2 ? 12 : 8) : (kVectors == 1 ? 8 : 4);
+void OuterRows(const PixelBlock& p, int64_t height, int64_t column_offset, int64_t packed,
+               float* sums) {
+  constexpr int kFull = kRegisters == 32 ? (kVectors == 1   ? 12
+                                            : kVectors == 2 ? 12
+                                                            : 8)
+                                         : (kVectors == 1 ? 8 : 4);
   int64_t i = 0;
-  for (; i + kFull <= height; i += kFull) OuterBlock<kFull, kVectors>(p, i, column_offset, packed, sums + i * packed);
+  for (; i + kFull <= height; i += kFull)
+    OuterBlock<kFull, kVectors>(p, i, column_offset, packed, sums + i * packed);
   if constexpr (kFull > 4) {
-    for (; i + 4 <= height; i += 4) OuterBlock<4, kVectors>(p, i, column_offset, packed, sums + i * packed);
+    for (; i + 4 <= height; i += 4)
+      OuterBlock<4, kVectors>(p, i, column_offset, packed, sums + i * packed);
   }
   if (i + 3 <= height) {
     OuterBlock<3, kVectors>(p, i, column_offset, packed, sums + i * packed);

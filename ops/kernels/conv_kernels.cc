@@ -13,7 +13,8 @@ extern const ConvKernels kConvKernels;
 
 const ConvKernels& BestConvKernels() {
 #if defined(__x86_64__)
-  static const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+  static const bool wide = __builtin_cpu_supports("avx512f") &&
+                           __builtin_cpu_supports("avx512dq") &&
                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (wide) return avx512::kConvKernels;
 #endif

@@ -1,8 +1,9 @@
 // One vector of floats, as wide as the instruction set that the file is compiled for.
 //
-// Files that include this are compiled once for each instruction set (ops/kernels/BUILD), with ESPALIER_ISA naming the
-// namespace. GCC's vector extensions do the arithmetic; contraction to fused multiply-add is switched on for these
-// files. No Eigen here: its alignment differs between instruction sets.
+// Files that include this are compiled once for each instruction set (ops/kernels/BUILD), with
+// ESPALIER_ISA naming the namespace. GCC's vector extensions do the arithmetic; contraction to
+// fused multiply-add is switched on for these files. No Eigen here: its alignment differs between
+// instruction sets.
 #ifndef ESPALIER_OPS_KERNELS_SIMD_H_
 #define ESPALIER_OPS_KERNELS_SIMD_H_
 
@@ -39,7 +40,8 @@ inline void Store(float* to, const Vec& v) { std::memcpy(to, &v, sizeof(v)); }
 // The first n lanes only.
 inline void StorePartial(float* to, const Vec& v, int n) {
 #if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << n) - 1), reinterpret_cast<const __m512&>(v));
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << n) - 1),
+                        reinterpret_cast<const __m512&>(v));
 #else
   for (int i = 0; i < n; ++i) to[i] = v[i];
 #endif
