@@ -16,7 +16,7 @@
   lhs = *std::move(v)
 
 #define RETURN_IF_ERROR(...) \
-  if (absl::Status status_ = (__VA_ARGS__); !status_.ok()) return status_
+  if (absl::Status returned_status = (__VA_ARGS__); !returned_status.ok()) return returned_status
 #define ASSIGN_OR_RETURN(lhs, ...) \
   ESPALIER_UNWRAP_(ESPALIER_CONCAT(v_, __LINE__), lhs, (__VA_ARGS__))
 

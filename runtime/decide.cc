@@ -50,6 +50,12 @@ class Decider {
       }
     }
     std::erase_if(plan_.targets, [&](int target) { return plan_.nodes[target].removed; });
+    // A write goes on though what it feeds is dead: deadness stops consumers, never producers.
+    for (int i = 0; i < static_cast<int>(plan_.nodes.size()); ++i) {
+      const OpTraits& traits = plan_.nodes[i].node->traits();
+      const bool acts = traits.stateful && !traits.is_variable && !traits.is_placeholder;
+      if (acts && !plan_.nodes[i].removed) plan_.targets.push_back(i);
+    }
     plan_.RemoveUnneeded();
     return absl::OkStatus();
   }

@@ -20,6 +20,7 @@ void OrderState(PlanGraph& plan) {
   std::map<int, Chain> chains;
   for (int i = 0; i < static_cast<int>(plan.nodes.size()); ++i) {
     PlanGraphNode& node = plan.nodes[i];
+    if (node.removed) continue;
     const OpTraits& traits = node.node->traits();
     if (traits.is_variable) variables[i] = {i};
     for (size_t k = 0; k < node.inputs.size(); ++k) {
