@@ -32,7 +32,8 @@ void RegisterSoftsign(OpRegistry& registry) {
       .Shape(UnchangedShape)
       .Kernel(UnaryKernel<SoftsignOf>(RealTypes()))
       .Gradient(SoftsignGradient)
-      .Examples(UnaryExamples([](double x) { return x / (1 + std::abs(x)); }, {-3, -0.5f, 0.25f, 2}));
+      .Examples(
+          UnaryExamples([](double x) { return x / (1 + std::abs(x)); }, {-3, -0.5f, 0.25f, 2}));
 }
 
 }  // namespace espalier

@@ -148,7 +148,8 @@ absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature,
                                                   const CompileOptions& options) {
   ASSIGN_OR_RETURN(PlanGraph graph, Prune(signature, node_limit));
   if (options.decide) RETURN_IF_ERROR(Decide(graph, known_feeds));
-  OrderState(graph);  // over what is left: nodes keep their places, so the order is that of the whole graph
+  OrderState(graph);  // over what is left: nodes keep their places, so the order is that of the
+                      // whole graph
   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, Planner(graph, signature, variables).Run());
   plan->debug_string = graph.DebugString();
   return plan;
