@@ -212,8 +212,10 @@ float AccuracyOneByOne(bool feed_training, bool run_updates) {
 TEST(NotebookLessonTest, WithoutUpdateOpsOrTrainingFedItDoesNotGeneraliseAndDoneRightItDoes) {
   const float right = AccuracyOneByOne(true, true);
   const float no_updates = AccuracyOneByOne(true, false);
+  const float never_training = AccuracyOneByOne(false, true);
   EXPECT_GT(right, 0.75f);
   EXPECT_LT(no_updates, right - 0.15f) << "the moving statistics never saw the data";
+  EXPECT_LT(never_training, right - 0.05f) << "without the batch's statistics it learns less; right: " << right;
 }
 
 }  // namespace
