@@ -1,4 +1,4 @@
-// Tested by op_registry_test.cc.
+// Tested by ops/registry_test.cc.
 #include "espalier/graph/op.h"
 
 #include "absl/strings/str_cat.h"

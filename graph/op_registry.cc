@@ -1,4 +1,4 @@
-// Tested by op_registry_test.cc.
+// Tested by ops/registry_test.cc.
 #include "espalier/graph/op_registry.h"
 
 #include <algorithm>

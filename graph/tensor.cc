@@ -1,4 +1,4 @@
-// Tested by tensor_test.cc.
+// Tested by tests/foundation_test.cc.
 #include "espalier/graph/tensor.h"
 
 #include <new>

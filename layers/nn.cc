@@ -1,4 +1,4 @@
-// Tested by nn_test.cc.
+// Tested by tests/training_test.cc.
 #include "espalier/layers/nn.h"
 
 #include "espalier/ops/ops.h"

@@ -1,4 +1,4 @@
-// Direct convolution in NHWC. Tested by conv2d_test.cc.
+// Direct convolution in NHWC. Tested by the registry test.
 //
 // Forward and backward-by-input are the same loop, a *sweep*: an output pixel is the sum over
 // filter rows of one contiguous run of input pixels times a contiguous run of packed weights. In

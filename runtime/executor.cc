@@ -1,4 +1,4 @@
-// Tested by executor_test.cc.
+// Tested by tests/session_test.cc.
 #include "espalier/runtime/executor.h"
 
 #include "absl/container/inlined_vector.h"

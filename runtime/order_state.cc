@@ -1,4 +1,4 @@
-// Tested by plan_test.cc and session_test.cc.
+// Tested by tests/session_test.cc.
 #include "espalier/runtime/order_state.h"
 
 #include <algorithm>

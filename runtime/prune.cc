@@ -1,4 +1,4 @@
-// Tested by plan_test.cc.
+// Tested by tests/session_test.cc.
 #include <functional>
 #include <queue>
 

@@ -1,4 +1,4 @@
-// Tested by session_test.cc.
+// Tested by tests/session_test.cc.
 #include "espalier/runtime/variable_store.h"
 
 #include <algorithm>
