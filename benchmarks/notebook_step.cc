@@ -64,9 +64,7 @@ absl::Status Main() {
   Graph graph;
   graph.set_seed(1);
   const Scope s = graph.root();
-  const Network network = name == "plain"    ? BuildPlainNetwork(s, 0.002)
-                          : name == "layers" ? BuildLayersNetwork(s, 0.002)
-                                             : BuildLowLevelNetwork(s, 0.002);
+  ASSIGN_OR_RETURN(const Network network, BuildNetwork(name, s, 0.002));
   Session session(graph, {.threads = absl::GetFlag(FLAGS_threads)});
   RETURN_IF_ERROR(session.Initialize());
   const auto feeds = [&](const train::Batch& b, bool training) {

@@ -32,6 +32,15 @@ absl::Status CheckFeed(const Output& output, const Tensor& value) {
   return absl::OkStatus();
 }
 
+std::pair<std::vector<Endpoint>, std::vector<Tensor>> Split(const std::vector<Feed>& feeds) {
+  std::pair<std::vector<Endpoint>, std::vector<Tensor>> split;
+  for (const Feed& feed : feeds) {
+    split.first.push_back(feed.endpoint);
+    split.second.push_back(feed.value);
+  }
+  return split;
+}
+
 // The variables that `node` reads, directly or through other nodes.
 std::vector<const Node*> VariablesBefore(const Node* node) {
   std::vector<const Node*> queue = {node};
@@ -201,12 +210,7 @@ absl::StatusOr<std::vector<Tensor>> Session::RunCompiled(Compiled& compiled,
 
 absl::StatusOr<std::vector<Tensor>> Session::Run(const std::vector<Feed>& feeds,
                                                  const RunRequest& request) const {
-  std::vector<Endpoint> endpoints;
-  std::vector<Tensor> values;
-  for (const Feed& feed : feeds) {
-    endpoints.push_back(feed.endpoint);
-    values.push_back(feed.value);
-  }
+  const auto [endpoints, values] = Split(feeds);
   ASSIGN_OR_RETURN(Callable callable, MakeCallable(endpoints, request));
   return callable.Run(values);
 }
@@ -229,12 +233,7 @@ absl::StatusOr<std::vector<Tensor>> Callable::Run(absl::Span<const Tensor> feeds
 
 absl::StatusOr<std::string> Session::DescribePlan(const std::vector<Feed>& feeds,
                                                   const RunRequest& request) const {
-  std::vector<Endpoint> endpoints;
-  std::vector<Tensor> values;
-  for (const Feed& feed : feeds) {
-    endpoints.push_back(feed.endpoint);
-    values.push_back(feed.value);
-  }
+  const auto [endpoints, values] = Split(feeds);
   ASSIGN_OR_RETURN(Callable callable, MakeCallable(endpoints, request));
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, PlanFor(*callable.compiled_, values));
   return plan->debug_string;

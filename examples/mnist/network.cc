@@ -2,6 +2,16 @@
 
 namespace espalier::mnist {
 
+absl::StatusOr<Network> BuildNetwork(const std::string& name, const Scope& s,
+                                     double learning_rate) {
+  if (name == "plain") return BuildPlainNetwork(s, learning_rate);
+  if (name == "layers") return BuildLayersNetwork(s, learning_rate);
+  if (name == "low_level") return BuildLowLevelNetwork(s, learning_rate);
+  return absl::InvalidArgumentError(
+      "the network must be plain, layers or low_level (or all, for the notebook), received " +
+      name);
+}
+
 Network MakePlaceholders(const Scope& s, bool with_is_training) {
   Network network;
   network.x = Placeholder(s.Named("x"), kFloat, {-1, 28, 28, 1});

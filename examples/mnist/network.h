@@ -3,8 +3,8 @@
 //
 //   Graph graph;
 //   Network network = BuildLayersNetwork(graph.root(), 0.002);
-//   session.Run({{network.x, images}, {network.y, labels}, {network.is_training, true}}, {.target =
-//   {network.train}});
+//   session.Run({{network.x, images}, {network.y, labels}, {network.is_training, true}},
+//               {.target = {network.train}});
 //
 // All three name their ends alike: x, y, is_training, logits, loss, accuracy, train.
 #ifndef ESPALIER_EXAMPLES_MNIST_NETWORK_H_
@@ -30,6 +30,9 @@ Network BuildPlainNetwork(const Scope& s, double learning_rate);
 Network BuildLayersNetwork(const Scope& s, double learning_rate);
 // Batch normalisation by hand: variables, Cond, Moments, Assign, control dependencies. low_level.cc
 Network BuildLowLevelNetwork(const Scope& s, double learning_rate);
+
+// The one of that name: plain, layers or low_level. INVALID_ARGUMENT for another.
+absl::StatusOr<Network> BuildNetwork(const std::string& name, const Scope& s, double learning_rate);
 
 // What the three share: placeholders before, loss and accuracy behind. network.cc
 Network MakePlaceholders(const Scope& s, bool with_is_training);

@@ -91,14 +91,6 @@ class Trainer {
   const Session& session_;
 };
 
-absl::StatusOr<Network> BuildNetwork(const std::string& name, Graph& graph, double learning_rate) {
-  if (name == "plain") return BuildPlainNetwork(graph.root(), learning_rate);
-  if (name == "layers") return BuildLayersNetwork(graph.root(), learning_rate);
-  if (name == "low_level") return BuildLowLevelNetwork(graph.root(), learning_rate);
-  return absl::InvalidArgumentError(
-      absl::StrCat("--network must be plain, layers, low_level or all, received ", name));
-}
-
 absl::Status Train(const Trainer& trainer, train::Mnist& mnist, bool training_scores_train) {
   const int batches = absl::GetFlag(FLAGS_batches);
   ProgressBar bar(batches, isatty(STDERR_FILENO) != 0);
@@ -146,7 +138,8 @@ absl::Status Report(const Trainer& trainer, const train::Mnist& mnist) {
 absl::Status RunOne(const std::string& name) {
   Graph graph;
   graph.set_seed(absl::GetFlag(FLAGS_seed));
-  ASSIGN_OR_RETURN(Network network, BuildNetwork(name, graph, absl::GetFlag(FLAGS_learning_rate)));
+  ASSIGN_OR_RETURN(Network network,
+                   BuildNetwork(name, graph.root(), absl::GetFlag(FLAGS_learning_rate)));
   RETURN_IF_ERROR(graph.status());
   if (const std::string path = absl::GetFlag(FLAGS_export_graph); !path.empty()) {
     ASSIGN_OR_RETURN(proto::GraphDef def, ExportGraphDef(graph));
