@@ -1,7 +1,7 @@
 // Attribute values of nodes.
 //
-//   AttrMap attrs = {{"padding", "SAME"}, {"strides", std::vector<int64_t>{1, 2, 2, 1}}, {"T",
-//   kFloat}}; std::get<DType>(attrs["T"])
+//   AttrMap attrs = {{"padding", "SAME"}, {"T", kFloat}};
+//   std::get<DType>(attrs["T"])
 //
 // A variant over what TensorFlow's AttrValue can hold. Kinds that we do not interpret (functions,
 // placeholders) are kept as the message itself, so a GraphDef is written back whole.

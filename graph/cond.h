@@ -1,8 +1,7 @@
 // Conditional execution, built as TensorFlow 1 builds it: Switch, Merge and pivots.
 //
 //   Output y = Cond(s, is_training,
-//       [&](const Scope& s) { return Relu(s, x); },           // makes its nodes in the scope it is
-//       given
+//       [&](const Scope& s) { return Relu(s, x); },  // its nodes go where it is told
 //       [&](const Scope& s) { return Output(s(x) * 0.5f); });
 //
 // `pred` is a scalar bool. A tensor from outside that a branch uses is captured through a Switch, a

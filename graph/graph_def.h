@@ -2,8 +2,9 @@
 //
 //   ASSIGN_OR_RETURN(proto::GraphDef def, ExportGraphDef(graph));
 //   RETURN_IF_ERROR(WriteGraphDef(def, "train.pb"));            // "….pbtxt" writes text
-//   ASSIGN_OR_RETURN(def, ReadGraphDef("train.pb"));            // tells binary from text by
-//   content Graph copy; RETURN_IF_ERROR(ImportGraphDef(def, copy));
+//   ASSIGN_OR_RETURN(def, ReadGraphDef("train.pb"));  // binary or text, told by content
+//   Graph copy;
+//   RETURN_IF_ERROR(ImportGraphDef(def, copy));
 //
 // Whatever bytes come, the answer is a Status. An op that the registry does not know is kept on
 // import and written back; only a plan that needs it is refused. Attributes whose name starts with

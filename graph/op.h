@@ -9,8 +9,8 @@
 //         .Shape(UnchangedShape)
 //         .Kernel(MakeSoftsign)
 //         .Gradient(SoftsignGradient)
-//         .Example({.inputs = {Tensor::Of<float>({2}, {-1, 3})}, .expected =
-//         {Tensor::Of<float>({2}, {-0.5f, 0.75f})}});
+//         .Example({.inputs = {Tensor::Of<float>({2}, {-1, 3})},
+//                   .expected = {Tensor::Of<float>({2}, {-0.5f, 0.75f})}});
 //   }
 //
 // An OpSchema never changes once its registry is complete; it is then safe to read from any thread.

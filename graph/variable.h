@@ -1,9 +1,10 @@
 // Variables: state that lives in a Session and is reached through ref edges.
 //
-//   Output w = Variable(s.Named("w"), Tensor::Of<float>({2}, {1, 2}));               // "w",
-//   "w/Assign" Output k = GetVariable(s.WithVariableScope("dense"), "kernel", {3, 4},
-//   initializers::GlorotUniform()); Output y = s(w) * 2.0f;                       // reads w where
-//   it is used Assign(s, w, y);                              // writes it
+//   Output w = Variable(s.Named("w"), Tensor::Of<float>({2}, {1, 2}));  // "w", "w/Assign"
+//   Output k = GetVariable(s.WithVariableScope("dense"), "kernel", {3, 4},
+//                          initializers::GlorotUniform());
+//   Output y = s(w) * 2.0f;  // reads w where it is used
+//   Assign(s, w, y);         // writes it
 //
 // A variable is made outside the scope's control dependencies, branch and loop, with its initial
 // value, and goes into kGlobalVariables and (unless told otherwise) kTrainableVariables.

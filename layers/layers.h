@@ -1,10 +1,13 @@
 // Layers: functions that make variables and the nodes that use them, with tf.layers' defaults and
 // names.
 //
-//   Output net = layers::Conv2D(s, x, 16, 3, {.padding = kSame, .use_bias = false});     //
-//   "conv2d/kernel" net = layers::BatchNormalization(s, net, {.training = is_training}); // adds to
-//   UPDATE_OPS net = Relu(s, net); Output logits = layers::Dense(s, layers::Flatten(s, net), 10);
+//   // "conv2d/kernel"
+//   Output net = layers::Conv2D(s, x, 16, 3, {.padding = kSame, .use_bias = false});
+//   // adds to UPDATE_OPS
+//   net = layers::BatchNormalization(s, net, {.training = is_training});
+//   net = Relu(s, net);
 //   // "dense/kernel", "dense/bias"
+//   Output logits = layers::Dense(s, layers::Flatten(s, net), 10);
 //
 // A layer is called after its scope's name, else after its kind ("conv2d", "conv2d_1", …); its
 // variables stand below that. With Scope::WithReuse(true) and a name, a layer shares the variables

@@ -1,7 +1,7 @@
 // Runs a Plan.
 //
-//   absl::StatusOr<std::vector<Tensor>> fetched = Execute(plan, feeds, environment,
-//   /*queue=*/nullptr);
+//   absl::StatusOr<std::vector<Tensor>> fetched =
+//       Execute(plan, feeds, environment, /*queue=*/nullptr);
 //
 // Without a queue and without control flow the plan's nodes simply run one after the other in its
 // order, which is the fastest way when the kernels themselves use the threads. With a queue, nodes

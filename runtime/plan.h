@@ -1,8 +1,9 @@
 // A compiled Run: kernels in a fixed order, and where their values go.
 //
-//   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, CompilePlan(signature, limit, known_feeds,
-//   variables, options)); plan->nodes.size();          // what will run plan->has_control_flow; //
-//   false: no tensor can be dead
+//   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan,
+//                    CompilePlan(signature, limit, known_feeds, variables, options));
+//   plan->nodes.size();      // what will run
+//   plan->has_control_flow;  // false: no tensor can be dead
 //
 // Immutable once compiled, without threads or state of a Run, so it is shared by concurrent Runs
 // and tested by looking.

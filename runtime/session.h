@@ -1,10 +1,10 @@
 // Runs a graph, and holds its variables.
 //
 //   Session session(graph, {.threads = 2});
-//   RETURN_IF_ERROR(session.Initialize());                       // the initial values of all
-//   variables ASSIGN_OR_RETURN(std::vector<Tensor> out,
-//                    session.Run({{x, images}, {is_training, true}}, {.fetch = {loss}, .target =
-//                    {train}}));
+//   RETURN_IF_ERROR(session.Initialize());  // the initial values of all variables
+//   ASSIGN_OR_RETURN(std::vector<Tensor> out,
+//                    session.Run({{x, images}, {is_training, true}},
+//                                {.fetch = {loss}, .target = {train}}));
 //   ASSIGN_OR_RETURN(Callable step, session.MakeCallable({x, is_training}, {.target = {train}}));
 //   RETURN_IF_ERROR(step.Run({images, true}).status());          // no look-up by signature
 //

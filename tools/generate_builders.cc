@@ -2,8 +2,8 @@
 //
 // Inputs come first, then attrs that have no default (and those marked positional), then an options
 // struct for the rest:
-//   Output MatMul(const At& at, const Output& a, const Output& b, const MatMulOptions& options =
-//   {});
+//   Output MatMul(const At& at, const Output& a, const Output& b,
+//                 const MatMulOptions& options = {});
 // Several outputs come back as a struct with a field for each. Type attrs that an input fixes are
 // left out.
 #include <cctype>
