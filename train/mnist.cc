@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
@@ -111,15 +112,21 @@ absl::StatusOr<Tensor> Gather(const Tensor& from, absl::Span<const int64_t> rows
 
 }  // namespace
 
-Dataset::Dataset(Tensor images, Tensor labels, uint64_t seed)
+Dataset::Dataset(Tensor images, Tensor labels, uint32_t seed)
     : images_(std::move(images)), labels_(std::move(labels)), random_(seed), order_(size()) {
   std::iota(order_.begin(), order_.end(), 0);
   Shuffle();
 }
 
-// Fisher and Yates, written out: std::shuffle may differ between libraries.
+// As numpy.random.RandomState(seed).shuffle, which the reader of TensorFlow's tutorials calls:
+// Fisher and Yates from the end, each index drawn by keeping the low bits until it is in range.
 void Dataset::Shuffle() {
-  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random_() % i]);
+  for (size_t last = order_.size(); last-- > 1;) {
+    const auto mask = static_cast<uint32_t>(std::bit_ceil(last + 1) - 1);
+    uint32_t index = random_() & mask;
+    while (index > last) index = random_() & mask;
+    std::swap(order_[last], order_[index]);
+  }
   next_ = 0;
 }
 
@@ -139,7 +146,7 @@ absl::StatusOr<Batch> Dataset::NextBatch(int64_t count) {
   return batch;
 }
 
-absl::StatusOr<Mnist> Mnist::Read(const std::string& directory, uint64_t seed,
+absl::StatusOr<Mnist> Mnist::Read(const std::string& directory, uint32_t seed,
                                   int64_t validation_size) {
   ASSIGN_OR_RETURN(Batch train, ReadPair(directory, "train"));
   ASSIGN_OR_RETURN(Batch test, ReadPair(directory, "t10k"));

@@ -11,6 +11,7 @@
 #ifndef ESPALIER_TRAIN_MNIST_H_
 #define ESPALIER_TRAIN_MNIST_H_
 
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -28,8 +29,9 @@ struct Batch {
 class Dataset {
  public:
   Dataset() = default;
-  // `images` [n, …] and `labels` [n, …] of floats. `seed` fixes the order of the batches.
-  Dataset(Tensor images, Tensor labels, uint64_t seed);
+  // `images` [n, …] and `labels` [n, …] of floats. `seed` fixes the order of the batches,
+  // which is that of TensorFlow's tutorial reader (numpy's legacy shuffle) for the same seed.
+  Dataset(Tensor images, Tensor labels, uint32_t seed);
 
   const Tensor& images() const { return images_; }
   const Tensor& labels() const { return labels_; }
@@ -45,7 +47,7 @@ class Dataset {
 
   Tensor images_;
   Tensor labels_;
-  std::mt19937_64 random_;
+  std::mt19937 random_;
   std::vector<int64_t> order_;
   size_t next_ = 0;
 };
@@ -58,7 +60,7 @@ struct Mnist {
   // Reads train-images-idx3-ubyte and so on from `directory`, plain or with ".gz". NOT_FOUND with
   // the missing path, DATA_LOSS for a file that is cut short, has another magic number, or does not
   // match its companion.
-  static absl::StatusOr<Mnist> Read(const std::string& directory, uint64_t seed,
+  static absl::StatusOr<Mnist> Read(const std::string& directory, uint32_t seed,
                                     int64_t validation_size = 5000);
 };
 

@@ -20,7 +20,7 @@ ABSL_FLAG(std::string, network, "layers", "plain, layers, low_level, or all");
 ABSL_FLAG(int, batches, 800, "training steps");
 ABSL_FLAG(int, batch_size, 64, "examples in a step");
 ABSL_FLAG(double, learning_rate, 0.002, "Adam's rate");
-ABSL_FLAG(int64_t, seed, 1, "of the weights and of the order of the batches");
+ABSL_FLAG(uint32_t, seed, 1, "of the weights and of the order of the batches");
 ABSL_FLAG(int, threads, 0, "0: one for each core");
 ABSL_FLAG(std::string, data_dir, "data/mnist", "the folder with the four IDX files");
 ABSL_FLAG(std::string, export_graph, "",
