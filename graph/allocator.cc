@@ -1,4 +1,4 @@
-// Tested by tests/foundation_test.cc.
+// Tested by allocator_test.cc.
 #include "espalier/graph/allocator.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by graph_def_test.cc.
 #include "espalier/graph/attr.h"
 
 #include "absl/strings/escaping.h"

@@ -1,4 +1,4 @@
-// Attributes and tensors as messages. Tested by tests/graph_test.cc.
+// Attributes and tensors as messages. Tested by graph_def_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/graph_def.h"
 #include "espalier/graph/status_macros.h"

@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by cond_test.cc.
 #include "espalier/graph/cond.h"
 
 #include "absl/strings/str_cat.h"

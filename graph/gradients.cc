@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by gradients_test.cc.
 //
 // The executor's algorithm run backwards: each node between ys and xs waits until the gradients of
 // all its consumers have arrived, then its own gradient function runs. An explicit queue, so a

@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by graph_test.cc.
 #include "espalier/graph/scope.h"
 
 #include "absl/strings/str_cat.h"

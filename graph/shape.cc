@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by tensor_test.cc and shape_inference_test.cc.
 #include "espalier/graph/shape.h"
 
 #include <algorithm>

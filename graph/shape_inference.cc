@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by shape_inference_test.cc.
 #include "espalier/graph/shape_inference.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tested by tests/foundation_test.cc.
+// Tested by tensor_test.cc.
 #include "espalier/graph/tensor.h"
 
 #include <new>

@@ -1,4 +1,4 @@
-// Tested by tests/graph_test.cc.
+// Tested by variable_test.cc.
 #include "espalier/graph/variable.h"
 
 #include <algorithm>

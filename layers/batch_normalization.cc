@@ -1,4 +1,4 @@
-// Tested by tests/training_test.cc and by the end-to-end test of the example.
+// Tested by batch_normalization_test.cc and by the end-to-end test of the example.
 #include "espalier/graph/cond.h"
 #include "espalier/layers/layer_scope.h"
 #include "espalier/layers/layers.h"

@@ -1,4 +1,4 @@
-// Tested by tests/training_test.cc.
+// Tested by batch_normalization_test.cc and examples/mnist/notebook_test.cc.
 #include "espalier/layers/layer_scope.h"
 #include "espalier/layers/layers.h"
 #include "espalier/ops/ops.h"

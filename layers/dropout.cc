@@ -1,4 +1,4 @@
-// Tested by tests/training_test.cc.
+// Tested by dropout_test.cc.
 #include "espalier/graph/cond.h"
 #include "espalier/layers/layer_scope.h"
 #include "espalier/layers/layers.h"

@@ -1,4 +1,4 @@
-// Tested by tests/training_test.cc.
+// Tested by ../ops/registry_test.cc.
 #include "espalier/layers/layer_scope.h"
 #include "espalier/layers/layers.h"
 #include "espalier/ops/ops.h"

@@ -1,6 +1,6 @@
 // The primitives of dynamic control flow: Switch, Merge, Enter, Exit, NextIteration, LoopCond,
 // ControlTrigger, and their ref forms. The executor (runtime/control_flow.cc) knows them by their
-// traits. Tested by tests/session_test.cc.
+// traits. Tested by runtime/control_flow_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/cond.h"
 #include "espalier/graph/gradients.h"
@@ -119,7 +119,7 @@ OpSchema& AddSwitch(OpRegistry& registry, const char* name, const char* doc, boo
       .Shape(SwitchShape)
       .Kernel(MakeSwitch)
       .Gradient(SwitchGradient)
-      .NoExample("one of its outputs is dead; tests/session_test.cc runs it");
+      .NoExample("one of its outputs is dead; runtime/control_flow_test.cc runs it");
 }
 
 OpSchema& AddMerge(OpRegistry& registry, const char* name, const char* doc, bool ref) {
@@ -137,7 +137,7 @@ OpSchema& AddMerge(OpRegistry& registry, const char* name, const char* doc, bool
       .Shape(MergeShape)
       .Kernel(MakeMerge)
       .Gradient(MergeGradient)
-      .NoExample("its inputs come alive one at a time; tests/session_test.cc runs it");
+      .NoExample("its inputs come alive one at a time; runtime/control_flow_test.cc runs it");
 }
 
 OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpTraits traits,
@@ -153,7 +153,7 @@ OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpT
       .Traits(traits)
       .Kernel(MakeForward)
       .GradientMissing(kLoopGradient)
-      .NoExample("it needs a loop; tests/session_test.cc runs it");
+      .NoExample("it needs a loop; runtime/control_flow_test.cc runs it");
 }
 
 void AddEnter(OpRegistry& registry, const char* name, bool ref) {
@@ -195,7 +195,7 @@ void RegisterControlFlow(OpRegistry& registry) {
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
       .NotDifferentiable("its output is bool")
-      .NoExample("it needs a loop; tests/session_test.cc runs it");
+      .NoExample("it needs a loop; runtime/control_flow_test.cc runs it");
   registry.Add("ControlTrigger")
       .Doc("Does nothing; runs even when a control input is dead.")
       .Traits({.is_control_trigger = true})

@@ -1,5 +1,5 @@
 // RandomUniform, RandomUniformInt, RandomStandardNormal, TruncatedNormal: TensorFlow's numbers for
-// equal seeds. Tested by tests/foundation_test.cc.
+// equal seeds. Tested by random_test.cc.
 //
 // Facts taken from TensorFlow's generator: a group of outputs comes from one counter value
 // (uniform, normal), or from a stretch of 256 counter values of its own (truncated normal, which

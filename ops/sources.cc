@@ -1,5 +1,5 @@
 // Nodes without a computation of their own: Const, Placeholder, PlaceholderWithDefault, NoOp.
-// Tested by the registry test and tests/session_test.cc.
+// Tested by the registry test and runtime/order_state_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"

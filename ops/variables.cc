@@ -1,5 +1,5 @@
 // Variables reached through ref edges: VariableV2, Assign, AssignAdd, AssignSub,
-// IsVariableInitialized. Tested by the registry test and tests/session_test.cc.
+// IsVariableInitialized. Tested by the registry test and runtime/order_state_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"

@@ -1,5 +1,5 @@
 // Data-flow execution of plans without control flow: pending counts, no dead tensors, no frames.
-// Tested by tests/session_test.cc.
+// Tested by recursive_evaluator_test.cc.
 #include <memory>
 
 #include "absl/time/clock.h"

@@ -1,4 +1,4 @@
-// Tested by tests/session_test.cc.
+// Tested by decide_test.cc.
 #include "espalier/runtime/decide.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tested by tests/session_test.cc.
+// Tested by order_state_test.cc.
 #include "espalier/runtime/order_state.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tested by tests/session_test.cc.
+// Tested by session_test.cc.
 #include <functional>
 #include <queue>
 

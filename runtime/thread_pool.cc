@@ -1,4 +1,4 @@
-// Tested by tests/foundation_test.cc.
+// Tested by thread_pool_test.cc.
 #include "espalier/runtime/thread_pool.h"
 
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-// Tested by tests/session_test.cc.
+// Tested by order_state_test.cc.
 #include "espalier/runtime/variable_store.h"
 
 #include <algorithm>

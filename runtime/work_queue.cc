@@ -1,4 +1,4 @@
-// Tested by tests/session_test.cc.
+// Tested by recursive_evaluator_test.cc.
 #include "espalier/runtime/work_queue.h"
 
 #include <thread>

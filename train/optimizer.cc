@@ -1,4 +1,4 @@
-// Tested by tests/training_test.cc.
+// Tested by optimizer_test.cc.
 #include "espalier/train/optimizer.h"
 
 #include "absl/strings/str_cat.h"
