@@ -53,12 +53,12 @@ class AttrValue : public AttrVariant {
   using AttrVariant::AttrVariant;
   using AttrVariant::operator=;
   AttrValue() = default;
-  AttrValue(const char* text)
-      : AttrVariant(std::string(text)) {}  // NOLINT(google-explicit-constructor)
-  AttrValue(int value)
-      : AttrVariant(static_cast<int64_t>(value)) {}  // NOLINT(google-explicit-constructor)
-  AttrValue(double value)
-      : AttrVariant(static_cast<float>(value)) {}  // NOLINT(google-explicit-constructor)
+  // Implicit, so that an attribute is written as its plain value.
+  // NOLINTBEGIN(google-explicit-constructor)
+  AttrValue(const char* text) : AttrVariant(std::string(text)) {}
+  AttrValue(int value) : AttrVariant(static_cast<int64_t>(value)) {}
+  AttrValue(double value) : AttrVariant(static_cast<float>(value)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   AttrKind kind() const { return static_cast<AttrKind>(index()); }
   friend bool operator==(const AttrValue& a, const AttrValue& b);

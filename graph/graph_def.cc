@@ -1,28 +1,19 @@
 // Tested by graph_def_test.cc.
 #include "espalier/graph/graph_def.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <queue>
-#include <sstream>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/proto_file.h"
 #include "espalier/graph/status_macros.h"
-#include "google/protobuf/io/tokenizer.h"
-#include "google/protobuf/io/zero_copy_stream_impl.h"
-#include "google/protobuf/text_format.h"
 
 namespace espalier {
 namespace {
 
-constexpr int kTextNestingLimit = 100;
 // A placeholder's empty shape meant "unknown" in graphs of producers before this version.
 constexpr int kScalarPlaceholderShapes = 24;
 
@@ -227,22 +218,6 @@ class Importer {
   std::vector<BackEdge> back_edges_;
 };
 
-// Text parses to a message only when it starts like one; binary GraphDefs start with a tag byte.
-bool LooksLikeText(const std::string& bytes) {
-  const size_t start = bytes.find_first_not_of(" \t\r\n");
-  if (start == std::string::npos) return !bytes.empty();
-  return bytes[start] == '#' || absl::ascii_isalpha(bytes[start]);
-}
-
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {
-    if (text.empty())
-      text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
-  }
-  std::string text;
-};
-
 }  // namespace
 
 absl::StatusOr<proto::GraphDef> ExportGraphDef(const Graph& graph) {
@@ -277,56 +252,17 @@ absl::Status ImportGraphDef(const proto::GraphDef& def, Graph& graph, const Impo
 
 absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what) {
   proto::GraphDef def;
-  if (bytes.empty()) return def;
-  if (!LooksLikeText(bytes)) {
-    if (def.ParseFromString(bytes)) return def;
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, " is no GraphDef: the bytes do not parse"));
-  }
-  google::protobuf::TextFormat::Parser parser;
-  FirstError error;
-  parser.RecordErrorsTo(&error);
-  parser.SetRecursionLimit(kTextNestingLimit);
-  if (!parser.ParseFromString(bytes, &def)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, " is no GraphDef in text form: ", error.text));
-  }
+  RETURN_IF_ERROR(ParseMessage(bytes, what, &def));
   return def;
 }
 
 absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path, const ImportLimits& limits) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  const int64_t size = file.tellg();
-  if (size < 0) return absl::InvalidArgumentError(absl::StrCat("cannot read ", path));
-  if (size > limits.max_file_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, " has ", size, " bytes, the limit is ", limits.max_file_bytes));
-  }
-  std::string bytes(size, '\0');
-  file.seekg(0);
-  if (size > 0 && !file.read(bytes.data(), size))
-    return absl::DataLossError(absl::StrCat("cannot read ", path));
+  ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, limits.max_file_bytes));
   return ParseGraphDef(bytes, path);
 }
 
 absl::Status WriteGraphDef(const proto::GraphDef& def, const std::string& path) {
-  std::string bytes;
-  if (path.ends_with(".pbtxt") || path.ends_with(".txt")) {
-    google::protobuf::TextFormat::PrintToString(def, &bytes);
-  } else if (!def.SerializeToString(&bytes)) {
-    return absl::ResourceExhaustedError("the graph is over protobuf's limit of 2 GiB");
-  }
-  // Written beside and renamed, so that a reader never sees half a file.
-  const std::string temporary = absl::StrCat(path, ".tmp", getpid());
-  std::ofstream file(temporary, std::ios::binary);
-  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    std::remove(temporary.c_str());
-    return absl::UnavailableError(absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
+  return WriteMessage(def, path);
 }
 
 }  // namespace espalier

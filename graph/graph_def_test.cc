@@ -1,4 +1,5 @@
 // Graphs cross the wire, unknown ops too.
+#include "espalier/graph/meta_graph.h"
 #include "espalier/tests/testing.h"
 
 namespace espalier {
@@ -24,6 +25,50 @@ TEST(GraphDefTest, CrossesBinaryAndText) {
     EXPECT_EQ(again->SerializeAsString().size(), def->SerializeAsString().size());
     for (int i = 0; i < def->node_size(); ++i)
       EXPECT_NE(copy.FindNode(def->node(i).name()), nullptr);
+  }
+}
+
+// A binary GraphDef starts with a newline (the tag of its first node) and the size of that node,
+// which may be a letter.
+TEST(GraphDefTest, BinaryIsToldFromTextWhateverTheSizeOfTheFirstNode) {
+  for (int length = 1; length < 120; ++length) {
+    proto::GraphDef def;
+    proto::NodeDef* node = def.add_node();
+    node->set_name(std::string(length, 'n'));
+    node->set_op("NoOp");
+    const auto parsed = ParseGraphDef(def.SerializeAsString(), "bytes");
+    ASSERT_TRUE(parsed.ok()) << length << ": " << parsed.status();
+    EXPECT_EQ(parsed->node(0).name(), node->name());
+  }
+}
+
+TEST(MetaGraphTest, EitherKindOfFileIsReadAndCollectionsComeAlong) {
+  Graph graph;
+  const Scope s = graph.root();
+  Variable(s.Named("w"), 1.0f);
+  const auto def = ExportGraphDef(graph);
+  ASSERT_TRUE(def.ok());
+  proto::MetaGraphDef meta;
+  *meta.mutable_graph_def() = *def;
+  meta.mutable_meta_info_def()->set_tensorflow_version("1.15.0");
+  meta.mutable_meta_info_def()->add_tags("train");
+  proto::VariableDef variable;
+  variable.set_variable_name("w:0");
+  variable.set_initializer_name("w/Assign");
+  auto& collections = *meta.mutable_collection_def();
+  collections[kTrainableVariables].mutable_bytes_list()->add_value(variable.SerializeAsString());
+  collections["mine"].mutable_node_list()->add_value("w/Assign");
+  collections["mine"].mutable_node_list()->add_value("gone");
+  for (const std::string& bytes :
+       {meta.SerializeAsString(), meta.DebugString(), def->SerializeAsString()}) {
+    const auto read = ParseMetaGraph(bytes, "bytes");
+    ASSERT_TRUE(read.ok()) << read.status();
+    Graph copy;
+    ASSERT_TRUE(ImportMetaGraph(*read, copy).ok()) << copy.status();
+    const bool plain = !read->has_meta_info_def();
+    EXPECT_EQ(copy.collection_outputs(kTrainableVariables).size(), plain ? 0 : 1);
+    EXPECT_EQ(copy.collection("mine").size(), plain ? 0 : 1)
+        << "an entry without a node is skipped";
   }
 }
 

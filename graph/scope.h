@@ -96,9 +96,8 @@ class Scope {
 // The scope parameter of every builder: a Scope and the line of the call.
 class At {
  public:
-  At(const Scope& scope,
-     const char* file = __builtin_FILE(),  // NOLINT(google-explicit-constructor)
-     int line = __builtin_LINE())
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  At(const Scope& scope, const char* file = __builtin_FILE(), int line = __builtin_LINE())
       : scope_(scope), line_{file, line} {}
   At(const Scope& scope, SourceLine line) : scope_(scope), line_(line) {}
 

@@ -49,3 +49,23 @@ def espalier_binary(name, srcs = [], deps = [], copts = [], **kwargs):
         deps = deps,
         **kwargs
     )
+
+def espalier_proto(name, imports = []):
+    """The C++ library <name>_proto of <name>.proto, included as "espalier/proto/<name>.pb.h"."""
+    sources = [name + ".proto"] + [i + ".proto" for i in imports]
+    native.genrule(
+        name = name + "_proto_sources",
+        srcs = sources,
+        outs = [name + ".pb.h", name + ".pb.cc"],
+        # The include path in the generated .cc follows the path given to protoc.
+        cmd = ("mkdir -p $(@D)/{n}/espalier/proto && cp $(SRCS) $(@D)/{n}/espalier/proto/ && " +
+               "protoc -I$(@D)/{n} --cpp_out=$(@D)/{n} espalier/proto/{n}.proto && " +
+               "mv $(@D)/{n}/espalier/proto/{n}.pb.* $(@D)/ && rm -rf $(@D)/{n}").format(n = name),
+    )
+    espalier_library(
+        name = name + "_proto",
+        srcs = [name + ".pb.cc"],
+        hdrs = [name + ".pb.h"],
+        copts = ["-Wno-error"],
+        deps = [":" + i + "_proto" for i in imports] + ["@system//:protobuf"],
+    )
