@@ -2,11 +2,7 @@
 // Tested by the registry test.
 #include <cmath>
 
-#include "espalier/graph/gradients.h"
-#include "espalier/graph/op_registry.h"
-#include "espalier/graph/shape_inference.h"
-#include "espalier/ops/elementwise.h"
-#include "espalier/ops/examples.h"
+#include "espalier/ops/unary.h"
 
 namespace espalier {
 namespace {
@@ -68,42 +64,39 @@ std::vector<Output> SoftplusGradient(const GradientContext& g) {
   return {g(g.dy()) * g(g.Op("Sigmoid", {g.x(0)}))};
 }
 
-template <typename Functor>
-void Add(OpRegistry& registry, const char* name, const char* doc, GradientFunction gradient,
-         double (*reference)(double), std::initializer_list<float> points) {
-  registry.Add(name)
-      .Doc(doc)
-      .In("x", "T")
-      .Out("y", "T")
-      .TypeAttr("T", kRealDTypes)
-      .Traits({.elementwise = true})
-      .Shape(UnchangedShape)
-      .Kernel(UnaryKernel<Functor>(RealTypes()))
-      .Gradient(gradient)
-      .Examples(UnaryExamples(reference, points));
-}
-
 }  // namespace
 
 void RegisterUnaryMath(OpRegistry& registry) {
-  Add<SqrtOf>(registry, "Sqrt", "The square root, elementwise.", SqrtGradient,
-              [](double x) { return std::sqrt(x); }, {0.25f, 1, 2, 9});
-  Add<RsqrtOf>(registry, "Rsqrt", "1 / sqrt(x), elementwise.", RsqrtGradient,
-               [](double x) { return 1 / std::sqrt(x); }, {0.25f, 1, 2, 9});
-  Add<ExpOf>(registry, "Exp", "e to the power of x, elementwise.", ExpGradient,
-             [](double x) { return std::exp(x); }, {-2, 0, 0.5f, 1});
-  Add<LogOf>(registry, "Log", "The natural logarithm, elementwise.", LogGradient,
-             [](double x) { return std::log(x); }, {0.25f, 1, 2, 9});
-  Add<Log1pOf>(registry, "Log1p", "log(1 + x), exact for small x, elementwise.", Log1pGradient,
-               [](double x) { return std::log1p(x); }, {-0.5f, 1e-6f, 1, 2});
-  Add<TanhOf>(registry, "Tanh", "The hyperbolic tangent, elementwise.", TanhGradient,
-              [](double x) { return std::tanh(x); }, {-2, -0.5f, 0, 1});
-  Add<SigmoidOf>(registry, "Sigmoid", "1 / (1 + e^-x), elementwise.", SigmoidGradient,
-                 [](double x) { return 1 / (1 + std::exp(-x)); }, {-2, -0.5f, 0, 1});
-  Add<ReciprocalOf>(registry, "Reciprocal", "1 / x, elementwise.", ReciprocalGradient,
-                    [](double x) { return 1 / x; }, {-2, -0.5f, 0.25f, 1});
-  Add<SoftplusOf>(registry, "Softplus", "log(1 + e^x), elementwise.", SoftplusGradient,
-                  [](double x) { return std::log1p(std::exp(x)); }, {-20, -0.5f, 0, 1, 20});
+  AddUnary<SqrtOf>(registry, "Sqrt", "The square root, elementwise.", {0.25f, 1, 2, 9},
+                   [](double x) { return std::sqrt(x); })
+      .Gradient(SqrtGradient);
+  AddUnary<RsqrtOf>(registry, "Rsqrt", "1 / sqrt(x), elementwise.", {0.25f, 1, 2, 9}, [](double x) {
+    return 1 / std::sqrt(x);
+  }).Gradient(RsqrtGradient);
+  AddUnary<ExpOf>(registry, "Exp", "e to the power of x, elementwise.", {-2, 0, 0.5f, 1},
+                  [](double x) { return std::exp(x); })
+      .Gradient(ExpGradient);
+  AddUnary<LogOf>(registry, "Log", "The natural logarithm, elementwise.", {0.25f, 1, 2, 9},
+                  [](double x) { return std::log(x); })
+      .Gradient(LogGradient);
+  AddUnary<Log1pOf>(registry, "Log1p", "log(1 + x), exact for small x, elementwise.",
+                    {-0.5f, 1e-6f, 1, 2}, [](double x) { return std::log1p(x); })
+      .Gradient(Log1pGradient);
+  AddUnary<TanhOf>(registry, "Tanh", "The hyperbolic tangent, elementwise.", {-2, -0.5f, 0, 1},
+                   [](double x) { return std::tanh(x); })
+      .Gradient(TanhGradient);
+  AddUnary<SigmoidOf>(registry, "Sigmoid", "1 / (1 + e^-x), elementwise.", {-2, -0.5f, 0, 1},
+                      [](double x) { return 1 / (1 + std::exp(-x)); })
+      .Gradient(SigmoidGradient);
+  AddUnary<ReciprocalOf>(registry, "Inv", "1 / x: the older name of Reciprocal.",
+                         {-2, -0.5f, 0.25f, 1}, [](double x) { return 1 / x; })
+      .Gradient(ReciprocalGradient);
+  AddUnary<ReciprocalOf>(registry, "Reciprocal", "1 / x, elementwise.", {-2, -0.5f, 0.25f, 1},
+                         [](double x) { return 1 / x; })
+      .Gradient(ReciprocalGradient);
+  AddUnary<SoftplusOf>(registry, "Softplus", "log(1 + e^x), elementwise.", {-20, -0.5f, 0, 1, 20},
+                       [](double x) { return std::log1p(std::exp(x)); })
+      .Gradient(SoftplusGradient);
 }
 
 }  // namespace espalier
