@@ -68,6 +68,8 @@ inline bool IsRef(DType t) { return static_cast<int>(t) > 100; }
 inline DType MakeRef(DType t) {
   return IsRef(t) ? t : static_cast<DType>(static_cast<int>(t) + 100);
 }
+// True for edges that carry a variable rather than a value: ref edges and resource handles.
+inline bool CarriesVariable(DType t) { return IsRef(t) || t == kResource; }
 inline DType RemoveRef(DType t) {
   return IsRef(t) ? static_cast<DType>(static_cast<int>(t) - 100) : t;
 }

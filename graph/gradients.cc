@@ -15,6 +15,9 @@
 namespace espalier {
 namespace {
 
+// Gradients reach a resource variable through its handle.
+bool CarriesGradient(DType type) { return IsDifferentiable(type) || type == kResource; }
+
 bool CutsGradient(const Node& node) {
   return node.schema() != nullptr && !node.schema()->not_differentiable().empty();
 }
@@ -102,7 +105,7 @@ class Differentiator {
     for (size_t i = 0; i < backward.size(); ++i) {
       if (CutsGradient(*backward[i])) continue;
       for (const Output& input : backward[i]->inputs()) {
-        if (!IsDifferentiable(input.dtype()) || stops_.contains(input)) continue;
+        if (!CarriesGradient(input.dtype()) || stops_.contains(input)) continue;
         if (reached.insert(input.node()).second) backward.push_back(input.node());
       }
     }
@@ -115,7 +118,7 @@ class Differentiator {
     }
     std::vector<const Node*> forward;
     const auto step = [&](const Output& from) {
-      if (stops_.contains(from) || !IsDifferentiable(from.dtype())) return;
+      if (stops_.contains(from) || !CarriesGradient(from.dtype())) return;
       const auto it = consumers.find(from.node());
       if (it == consumers.end()) return;
       for (const auto& [consumer, index] : it->second) {
@@ -203,7 +206,7 @@ class Differentiator {
     }
     for (int i = 0; i < node.num_inputs(); ++i) {
       const Output& input = node.input(i);
-      if (input_gradients[i].valid() && IsDifferentiable(input.dtype())) {
+      if (input_gradients[i].valid() && CarriesGradient(input.dtype())) {
         arrived_[input].push_back(input_gradients[i]);
       }
       if (--pending_[input.node()] == 0 && between_.contains(input.node()))

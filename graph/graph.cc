@@ -205,7 +205,8 @@ absl::StatusOr<Output> Graph::FindOutput(const std::string& name) const {
   ASSIGN_OR_RETURN(Operation operation, FindOperation(name.substr(0, colon)));
   const Node* node = operation.node();
   if (node->schema() == nullptr && index >= node->num_outputs()) {
-    return absl::UnimplementedError(absl::StrCat(node->Describe(), ": the op is not known"));
+    return absl::NotFoundError(
+        absl::StrCat(node->Describe(), ": the op ", node->op(), " is not known"));
   }
   if (index < 0 || index >= node->num_outputs()) {
     return absl::NotFoundError(absl::StrCat("there is no output ", index, ": ", node->Describe(),

@@ -182,6 +182,13 @@ class Importer {
       }
       spec.attrs[name] = *std::move(parsed);
     }
+    if (schema != nullptr) {
+      // A builder lets attrs follow from the inputs; a file must say them.
+      for (const AttrSchema& attr : schema->attrs()) {
+        if (attr.required() && !spec.attrs.contains(attr.name))
+          return Error(def, absl::StrCat("the attr '", attr.name, "' is missing"));
+      }
+    }
     if (schema != nullptr && schema->traits().is_placeholder &&
         ProducerBefore(kScalarPlaceholderShapes)) {
       const auto shape = spec.attrs.find("shape");

@@ -110,7 +110,7 @@ TEST(GraphDefTest, KeepsUnknownOpsAndRefusesOnlyToRunThem) {
   EXPECT_EQ(ExportGraphDef(graph)->node(1).op(), "FromTheFuture");
   Session session(graph);
   EXPECT_EQ(MustRun(session, {}, {.fetch = {"c"}})[0].scalar<float>(), 2);
-  ExpectError(session.Run({}, {.target = {"b"}}).status(), absl::StatusCode::kUnimplemented,
+  ExpectError(session.Run({}, {.target = {"b"}}).status(), absl::StatusCode::kNotFound,
               {"FromTheFuture", "'b'"});
 }
 

@@ -97,7 +97,7 @@ class Tensor {
   }
   template <typename T>
   absl::Span<const T> flat() const {
-    return {data<T>(), static_cast<size_t>(num_elements_)};
+    return absl::Span<const T>(data<T>(), static_cast<size_t>(num_elements_));
   }
   // REQUIRES besides: unique(), or a tensor that nobody else has seen yet.
   template <typename T>

@@ -1,5 +1,5 @@
-// FusedBatchNormV3 and FusedBatchNormGradV3 in NHWC. Tested by the registry test and
-// batch_normalization_test.cc.
+// FusedBatchNorm in its three versions and their gradient ops, in NHWC. Tested by the registry test
+// and batch_normalization_test.cc.
 //
 // Ioffe & Szegedy 2015. Training: the batch's own mean and (biased) variance normalise; outputs 1
 // and 2 are the mean and the unbiased variance (n / (n - 1)), as TensorFlow's kernel has them. The
@@ -310,18 +310,20 @@ std::vector<Output> ForwardGradient(const GradientContext& g) {
                          {"is_training", node.attr<bool>("is_training")}};
   // In inference the statistics that normalised are the inputs.
   const bool training = node.attr<bool>("is_training");
-  const Node* grad = g.OpNode("FusedBatchNormGradV3",
-                              {g.dy(), g.x(0), g.Op("Cast", {g.x(1)}, {{"DstT", kFloat}}),
-                               training ? g.y(3) : g.x(3), training ? g.y(4) : g.x(4), g.y(5)},
-                              attrs);
+  const std::string version = node.op().substr(std::string("FusedBatchNorm").size());
+  const Output scale = version.empty() ? g.x(1) : g.Op("Cast", {g.x(1)}, {{"DstT", kFloat}});
+  std::vector<Output> inputs = {g.dy(), g.x(0), scale, training ? g.y(3) : g.x(3),
+                                training ? g.y(4) : g.x(4)};
+  if (node.num_outputs() > 5) inputs.push_back(g.y(5));
+  const Node* grad = g.OpNode(("FusedBatchNormGrad" + version).c_str(), inputs, attrs);
   if (grad == nullptr) return {};
   return {grad->output(0), grad->output(1), grad->output(2)};
 }
 
-OpSchema& AddNormAttrs(OpSchema& op) {
-  return op.TypeAttr("T", {kFloat, kDouble})
-      .TypeAttr("U", {kFloat, kDouble})
-      .Attr("epsilon", 0.0001)
+OpSchema& AddNormAttrs(OpSchema& op, bool statistics_type) {
+  op.TypeAttr("T", {kFloat, kDouble});
+  if (statistics_type) op.TypeAttr("U", {kFloat, kDouble});
+  return op.Attr("epsilon", 0.0001)
       .StringAttr("data_format", {"NHWC", "NCHW", "NDHWC", "NCDHW"}, "NHWC")
       .Attr("is_training", true);
 }
@@ -333,82 +335,92 @@ void RegisterFusedBatchNorm(OpRegistry& registry) {
   const Tensor ones = F({2}, {1, 1});
   const Tensor zeros = F({2}, {0, 0});
   const Tensor none = F({0}, {});
-  AddNormAttrs(
-      registry.Add("FusedBatchNormV3")
-          .Doc("Batch normalisation: by the batch's statistics in training, by the given ones "
-               "else. Outputs "
-               "the normalised tensor, mean, unbiased variance, and what the gradient needs.")
-          .In("x", "T")
-          .In("scale", "U")
-          .In("offset", "U")
-          .In("mean", "U")
-          .In("variance", "U")
-          .Out("y", "T")
-          .Out("batch_mean", "U")
-          .Out("batch_variance", "U")
-          .Out("reserve_space_1", "U")
-          .Out("reserve_space_2", "U")
-          .Out("reserve_space_3", kFloat))
-      .Attr("exponential_avg_factor", 1.0)
-      .Shape(ForwardShape)
-      .Kernel(Make<false>)
-      .Gradient(ForwardGradient)
-      .Example(
-          {.name = "inference",
-           .inputs = {F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}), F({1}, {1}), F({1}, {4})},
-           .attrs = {{"is_training", false}, {"epsilon", 0.0}},
-           .expected = {F({1, 1, 2, 1}, {1, 3}), F({1}, {1}), F({1}, {4}), F({1}, {1}), F({1}, {4}),
-                        none},
-           .check_gradient = false})
-      .Example({.name = "training",
-                .inputs = {x, ones, zeros, F({0}, {}), F({0}, {})},
-                .attrs = {{"epsilon", 0.0}},
-                .expected = {F({1, 2, 2, 2}, {-1.2649111f, -1.3416408f, -0.63245553f, 0.4472136f,
-                                              0.63245553f, -0.4472136f, 1.2649111f, 1.3416408f}),
-                             F({2}, {3, 25}), F({2}, {10.f / 3, 500.f / 3}), F({2}, {3, 25}),
-                             F({2}, {2.5f, 125}), none},
-                .check_gradient = false,
-                .tolerance = 1e-4})
-      .Example({.name = "empty",
-                .inputs = {F({0, 2, 2, 1}, {}), F({1}, {1}), F({1}, {0}), F({1}, {0}), F({1}, {1})},
-                .attrs = {{"is_training", false}},
-                .check_gradient = false});
-  AddNormAttrs(registry.Add("FusedBatchNormGradV3")
-                   .Doc("The gradients of FusedBatchNormV3 by x, scale and offset.")
-                   .In("y_backprop", "T")
-                   .In("x", "T")
-                   .In("scale", kFloat)
-                   .In("reserve_space_1", "U")
-                   .In("reserve_space_2", "U")
-                   .In("reserve_space_3", "U")
-                   .Out("x_backprop", "T")
-                   .Out("scale_backprop", "U")
-                   .Out("offset_backprop", "U")
-                   .Out("reserve_space_4", "U")
-                   .Out("reserve_space_5", "U"))
-      .Shape(BackwardShape)
-      .Kernel(Make<true>)
-      .GradientMissing(
-          "second order goes through Moments and BatchNormalization, which are made of simple ops")
-      .Example(
-          {.name = "inference",
-           .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}),
-                      F({1}, {4}), F({0}, {})},
-           .attrs = {{"is_training", false}, {"epsilon", 0.0}},
-           .expected = {F({1, 1, 2, 1}, {1, 2}), F({1}, {2}), F({1}, {3}), F({0}, {}), F({0}, {})},
-           .check_gradient = false})
-      .Example(
-          {.name = "training sums to zero",
-           .inputs = {F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {2}),
-                      F({1}, {1}), F({0}, {})},
-           .attrs = {{"epsilon", 0.0}},
-           .expected = {F({1, 1, 2, 1}, {0, 0}), F({1}, {1}), F({1}, {3}), F({0}, {}), F({0}, {})},
-           .check_gradient = false})
-      .Example({.name = "empty",
-                .inputs = {F({0, 1, 1, 1}, {}), F({0, 1, 1, 1}, {}), F({1}, {2}), F({1}, {1}),
-                           F({1}, {4}), F({0}, {})},
-                .expected = {F({0, 1, 1, 1}, {}), F({1}, {0}), F({1}, {0}), F({0}, {}), F({0}, {})},
-                .check_gradient = false});
+  // The versions differ in the type of the statistics and in a last output that is empty on CPUs.
+  for (const std::string version : {"", "V2", "V3"}) {
+    const char* type = version.empty() ? "T" : "U";
+    const bool third = version == "V3";
+    const auto with_third = [&](std::vector<Tensor> tensors) {
+      if (third) tensors.push_back(none);
+      return tensors;
+    };
+    OpSchema& forward =
+        registry.Add("FusedBatchNorm" + version)
+            .Doc(
+                "Batch normalisation: by the batch's statistics in training, by the "
+                "given ones else. Outputs the normalised tensor, mean, unbiased "
+                "variance, and what the gradient needs.")
+            .In("x", "T");
+    for (const char* name : {"scale", "offset", "mean", "variance"}) forward.In(name, type);
+    forward.Out("y", "T");
+    for (const char* name : {"batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2"})
+      forward.Out(name, type);
+    if (third) forward.Out("reserve_space_3", kFloat);
+    AddNormAttrs(forward, !version.empty())
+        .Attr("exponential_avg_factor", 1.0)
+        .Shape(ForwardShape)
+        .Kernel(Make<false>)
+        .Gradient(ForwardGradient)
+        .Example({.name = "inference",
+                  .inputs = {F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}), F({1}, {1}),
+                             F({1}, {4})},
+                  .attrs = {{"is_training", false}, {"epsilon", 0.0}},
+                  .expected = with_third({F({1, 1, 2, 1}, {1, 3}), F({1}, {1}), F({1}, {4}),
+                                          F({1}, {1}), F({1}, {4})}),
+                  .check_gradient = false})
+        .Example({.name = "training",
+                  .inputs = {x, ones, zeros, none, none},
+                  .attrs = {{"epsilon", 0.0}},
+                  .expected = with_third(
+                      {F({1, 2, 2, 2}, {-1.2649111f, -1.3416408f, -0.63245553f, 0.4472136f,
+                                        0.63245553f, -0.4472136f, 1.2649111f, 1.3416408f}),
+                       F({2}, {3, 25}), F({2}, {10.f / 3, 500.f / 3}), F({2}, {3, 25}),
+                       F({2}, {2.5f, 125})}),
+                  .check_gradient = false,
+                  .tolerance = 1e-4})
+        .Example(
+            {.name = "empty",
+             .inputs = {F({0, 2, 2, 1}, {}), F({1}, {1}), F({1}, {0}), F({1}, {0}), F({1}, {1})},
+             .attrs = {{"is_training", false}},
+             .check_gradient = false});
+    OpSchema& backward = registry.Add("FusedBatchNormGrad" + version)
+                             .Doc("The gradients of FusedBatchNorm by x, scale and offset.")
+                             .In("y_backprop", "T")
+                             .In("x", "T");
+    if (version.empty()) {
+      backward.In("scale", "T");
+    } else {
+      backward.In("scale", kFloat);
+    }
+    backward.In("reserve_space_1", type).In("reserve_space_2", type);
+    if (third) backward.In("reserve_space_3", "U");
+    backward.Out("x_backprop", "T");
+    for (const char* name :
+         {"scale_backprop", "offset_backprop", "reserve_space_3", "reserve_space_4"})
+      backward.Out(name, type);
+    AddNormAttrs(backward, !version.empty())
+        .Shape(BackwardShape)
+        .Kernel(Make<true>)
+        .GradientMissing(
+            "second order goes through Moments and BatchNormalization, which are made "
+            "of simple ops")
+        .Example({.name = "inference",
+                  .inputs = with_third({F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}),
+                                        F({1}, {2}), F({1}, {1}), F({1}, {4})}),
+                  .attrs = {{"is_training", false}, {"epsilon", 0.0}},
+                  .expected = {F({1, 1, 2, 1}, {1, 2}), F({1}, {2}), F({1}, {3}), none, none},
+                  .check_gradient = false})
+        .Example({.name = "training sums to zero",
+                  .inputs = with_third({F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}),
+                                        F({1}, {2}), F({1}, {2}), F({1}, {1})}),
+                  .attrs = {{"epsilon", 0.0}},
+                  .expected = {F({1, 1, 2, 1}, {0, 0}), F({1}, {1}), F({1}, {3}), none, none},
+                  .check_gradient = false})
+        .Example({.name = "empty",
+                  .inputs = with_third({F({0, 1, 1, 1}, {}), F({0, 1, 1, 1}, {}), F({1}, {2}),
+                                        F({1}, {1}), F({1}, {4})}),
+                  .expected = {F({0, 1, 1, 1}, {}), F({1}, {0}), F({1}, {0}), none, none},
+                  .check_gradient = false});
+  }
 }
 
 }  // namespace espalier

@@ -153,9 +153,9 @@ std::vector<Output> GatherGradient(const GradientContext& g) {
     return result(add_rows(g.Op("Reshape", {g.dy(), full}), Flat(g, g.x(1)), count));
   }
   if (!axis || rank < 0 || index_rank < 0) {
-    return result(
-        g.Op("PreventGradient", {g.Op("ZerosLike", {g.x(0)})},
-             {{"message", "GatherV2's gradient needs an axis and ranks that the graph fixes"}}));
+    g.scope().graph()->RecordError(absl::UnimplementedError(absl::StrCat(
+        g.node().Describe(), ": the gradient needs an axis and ranks that the graph fixes")));
+    return {};
   }
   const int64_t a = *axis < 0 ? *axis + rank : *axis;
   const int64_t b = batch_dims < 0 ? batch_dims + index_rank : batch_dims;
@@ -315,6 +315,7 @@ void RegisterGather(OpRegistry& registry) {
       .Out("output", "Tparams")
       .TypeAttr("Tparams")
       .TypeAttr("Tindices", {kInt16, kInt32, kInt64})
+      .StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "")
       .Shape(GatherNdShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         return DispatchStorage(RemoveRef(node.input(0).dtype()),

@@ -6,33 +6,12 @@
 #include "espalier/graph/shape_inference.h"
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
+#include "espalier/ops/matrix_product.h"
 
 namespace espalier {
 namespace {
 
-using MatMulTypes = TypeList<float, double, Eigen::half, int32_t, int64_t>;
 constexpr int64_t kFlopsPerBlock = 1 << 20;
-
-template <typename T>
-using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-template <typename T>
-void MultiplyRows(const T* a, const T* b, T* y, int64_t m, int64_t k, int64_t n, bool transpose_a,
-                  bool transpose_b, int64_t begin, int64_t end) {
-  const Eigen::Map<const Matrix<T>> left(a, transpose_a ? k : m, transpose_a ? m : k);
-  const Eigen::Map<const Matrix<T>> right(b, transpose_b ? n : k, transpose_b ? k : n);
-  Eigen::Map<Matrix<T>> out(y + begin * n, end - begin, n);
-  const int64_t rows = end - begin;
-  if (transpose_a && transpose_b) {
-    out.noalias() = left.middleCols(begin, rows).transpose() * right.transpose();
-  } else if (transpose_a) {
-    out.noalias() = left.middleCols(begin, rows).transpose() * right;
-  } else if (transpose_b) {
-    out.noalias() = left.middleRows(begin, rows) * right.transpose();
-  } else {
-    out.noalias() = left.middleRows(begin, rows) * right;
-  }
-}
 
 template <typename T>
 absl::Status Multiply(KernelContext& context, bool transpose_a, bool transpose_b) {

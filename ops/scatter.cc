@@ -99,6 +99,7 @@ OpSchema& AddTensorScatter(OpRegistry& registry, const char* name, const char* d
       .Out("output", "T")
       .TypeAttr("T", kScatterDTypes)
       .TypeAttr("Tindices", {kInt16, kInt32, kInt64})
+      .StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "")
       .Shape(UnchangedShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         return DispatchType(ScatterTypes<Step>(), RemoveRef(node.input(0).dtype()),
@@ -120,8 +121,9 @@ void AddRef(OpRegistry& registry, const char* name, const char* doc,
             std::initializer_list<float> expected) {
   const Tensor indices = kNd ? I({2, 1}, {2, 0}) : I({2}, {2, 0});
   const Tensor none = kNd ? I({0, 1}, {}) : I({0}, {});
-  Inputs(registry.Add(name).Doc(doc).RefIn("ref", "T"))
-      .RefOut("output_ref", "T")
+  OpSchema& op = Inputs(registry.Add(name).Doc(doc).RefIn("ref", "T"));
+  if (kNd) op.StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "");
+  op.RefOut("output_ref", "T")
       .TypeAttr("T", kScatterDTypes)
       .TypeAttr("Tindices", kIndexDTypes)
       .Attr("use_locking", true)
@@ -159,6 +161,7 @@ void RegisterScatter(OpRegistry& registry) {
       .Out("output", "T")
       .TypeAttr("T")
       .TypeAttr("Tindices", {kInt16, kInt32, kInt64})
+      .StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "")
       .Shape(ScatterNdShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         return DispatchType(ComparableTypes(), RemoveRef(node.input(1).dtype()),

@@ -17,7 +17,7 @@ constexpr char kOfShape[] = "its output depends on the shape alone";
 
 // `values` as a tensor of attr out_type.
 absl::Status SetIntegers(KernelContext& context, DType type, const Shape& shape,
-                         const std::vector<int64_t>& values) {
+                         const std::vector<int64_t>& values, int output = 0) {
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(type, shape));
   for (size_t i = 0; i < values.size(); ++i) {
     if (type == kInt64) {
@@ -28,7 +28,7 @@ absl::Status SetIntegers(KernelContext& context, DType type, const Shape& shape,
       y.mutable_data<int32_t>()[i] = static_cast<int32_t>(values[i]);
     }
   }
-  context.set_output(0, std::move(y));
+  context.set_output(output, std::move(y));
   return absl::OkStatus();
 }
 
@@ -214,6 +214,41 @@ void RegisterShapeOps(OpRegistry& registry) {
                 .attrs = {{"out_type", kInt64}},
                 .expected = {L({0}, {})}})
       .Example({.name = "empty", .inputs = {F({0, 4}, {})}, .expected = {I({2}, {0, 4})}});
+  registry.Add("ShapeN")
+      .Doc("The shape of each input as a vector of out_type.")
+      .InList("input", "N", "T")
+      .OutList("output", "N", "out_type")
+      .Attr("N", 1)
+      .Minimum(1)
+      .TypeAttr("T")
+      .TypeAttr("out_type", kIndexDTypes, kInt32)
+      .Shape([](InferenceContext& c) {
+        for (int i = 0; i < c.num_inputs(); ++i) c.set_output(i, {c.input(i).rank()});
+        return absl::OkStatus();
+      })
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return KernelFunction(
+            [type = node.attr<DType>("out_type")](KernelContext& context) -> absl::Status {
+              for (int i = 0; i < context.num_inputs(); ++i) {
+                const Shape& shape = context.input(i).shape();
+                RETURN_IF_ERROR(SetIntegers(context, type, {shape.rank()}, shape.as_list(), i));
+              }
+              return absl::OkStatus();
+            });
+      })
+      .NotDifferentiable(kOfShape)
+      .Example({.name = "two",
+                .inputs = {m, F({}, {1})},
+                .attrs = {{"N", 2}},
+                .expected = {I({2}, {2, 3}), I({0}, {})}})
+      .Example({.name = "int64",
+                .inputs = {m},
+                .attrs = {{"N", 1}, {"out_type", kInt64}},
+                .expected = {L({2}, {2, 3})}})
+      .Example({.name = "empty",
+                .inputs = {F({0}, {})},
+                .attrs = {{"N", 1}},
+                .expected = {I({1}, {0})}});
   registry.Add("Size")
       .Doc("The number of elements.")
       .In("input", "T")

@@ -12,6 +12,7 @@ absl::Status RunNode(const PlanNode& node, absl::Span<Value> inputs, absl::Span<
   for (int i = 0; i < static_cast<int>(inputs.size()); ++i) {
     Value& input = inputs[i];
     if (input.variable == nullptr || node.node->input_is_ref(i)) continue;
+    if (node.node->input(i).dtype() == kResource) continue;  // the handle itself is the value
     // Ops that forward whatever comes (Switch, Merge, Enter, …) take a variable's value too.
     input.tensor = input.variable->Read();
     if (!input.tensor.valid()) {

@@ -25,15 +25,18 @@ void OrderState(PlanGraph& plan) {
     if (traits.is_variable) variables[i] = {i};
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       const PlanSource& input = node.inputs[k];
-      if (input.kind != PlanSource::Kind::kNode ||
-          !IsRef(node.node->input(static_cast<int>(k)).dtype()))
-        continue;
+      const DType type = node.node->input(static_cast<int>(k)).dtype();
+      if (input.kind != PlanSource::Kind::kNode || !CarriesVariable(type)) continue;
       // A back edge names a node that comes later; what it may name entered the loop before.
       const std::vector<int> named = variables[input.index];
-      const bool passes_on = traits.forwards_ref || traits.is_merge;
+      const bool handle = type == kResource;
+      const bool passes_on =
+          handle ? node.node->num_outputs() > 0 && node.node->output_dtype(0) == kResource
+                 : traits.forwards_ref || traits.is_merge;
       if (passes_on) variables[i].insert(variables[i].end(), named.begin(), named.end());
-      const bool writes = node.node->input_is_ref(static_cast<int>(k)) && traits.stateful;
-      const bool only_passes_on = node.node->input_is_ref(static_cast<int>(k)) && !traits.stateful;
+      const bool takes_variable = handle || node.node->input_is_ref(static_cast<int>(k));
+      const bool writes = takes_variable && traits.stateful;
+      const bool only_passes_on = takes_variable && !traits.stateful && (passes_on || !handle);
       if (only_passes_on) continue;
       for (int variable : named) {
         Chain& chain = chains[variable];

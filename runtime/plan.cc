@@ -11,10 +11,12 @@ namespace {
 // Lays the plan graph out in slots.
 class Planner {
  public:
-  Planner(const PlanGraph& graph, const RunSignature& signature, VariableStore& variables)
+  Planner(const PlanGraph& graph, const RunSignature& signature, VariableStore& variables,
+          KernelCache& kernels)
       : graph_(graph),
         signature_(signature),
         variables_(variables),
+        kernels_(kernels),
         plan_(std::make_unique<Plan>()) {}
 
   absl::StatusOr<std::unique_ptr<Plan>> Run() {
@@ -58,12 +60,11 @@ class Planner {
       const auto& container = node.attr<std::string>("container");
       const std::string key = absl::StrCat(container, "\n", shared.empty() ? node.name() : shared);
       plan_->presets.push_back(
-          {node_slot_[i],
-           {.variable = variables_.FindOrCreate(key, RemoveRef(node.output_dtype(0)))}});
+          {node_slot_[i], {.variable = variables_.FindOrCreate(key, node.attr<DType>("dtype"))}});
       return absl::OkStatus();
     }
     if (traits.is_switch || traits.is_merge || traits.is_enter) plan_->has_control_flow = true;
-    absl::StatusOr<KernelFunction> kernel = node.schema()->kernel()(node);
+    absl::StatusOr<KernelFunction> kernel = kernels_.KernelOf(node);
     if (!kernel.ok()) return AtNode(kernel.status(), node);
     if (*kernel == nullptr) {
       return absl::NotFoundError(
@@ -134,6 +135,7 @@ class Planner {
   const PlanGraph& graph_;
   const RunSignature& signature_;
   VariableStore& variables_;
+  KernelCache& kernels_;
   std::unique_ptr<Plan> plan_;
   std::vector<int> constant_slot_;
   std::vector<int> node_slot_;
@@ -142,15 +144,25 @@ class Planner {
 
 }  // namespace
 
+absl::StatusOr<KernelFunction> KernelCache::KernelOf(const Node& node) {
+  if (!node.traits().stateful) return node.schema()->kernel()(node);
+  absl::MutexLock lock(&mutex_);
+  KernelFunction& kernel = stateful_[&node];
+  if (kernel == nullptr) {
+    ASSIGN_OR_RETURN(kernel, node.schema()->kernel()(node));
+  }
+  return kernel;
+}
+
 absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature, int node_limit,
                                                   const std::map<int, Tensor>& known_feeds,
-                                                  VariableStore& variables,
+                                                  VariableStore& variables, KernelCache& kernels,
                                                   const CompileOptions& options) {
   ASSIGN_OR_RETURN(PlanGraph graph, Prune(signature, node_limit));
   if (options.decide) RETURN_IF_ERROR(Decide(graph, known_feeds));
   OrderState(graph);  // over what is left: nodes keep their places, so the order is that of the
                       // whole graph
-  ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, Planner(graph, signature, variables).Run());
+  ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, Planner(graph, signature, variables, kernels).Run());
   plan->debug_string = graph.DebugString();
   return plan;
 }

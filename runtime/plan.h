@@ -14,7 +14,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "espalier/runtime/kernel.h"
 #include "espalier/runtime/plan_graph.h"
 #include "espalier/runtime/variable_store.h"
@@ -56,11 +59,22 @@ struct CompileOptions {
   bool decide = true;  // the pass in decide.h; off gives the general plan
 };
 
+// The kernels of a session's stateful nodes, made once: what such a kernel holds, like the place in
+// a random stream, goes on from plan to plan. Thread-safe.
+class KernelCache {
+ public:
+  absl::StatusOr<KernelFunction> KernelOf(const Node& node);
+
+ private:
+  absl::Mutex mutex_;
+  absl::flat_hash_map<const Node*, KernelFunction> stateful_ ABSL_GUARDED_BY(mutex_);
+};
+
 // The passes in their order, then kernels. Errors are those of the passes, and NOT_FOUND for a
 // dtype without a kernel.
 absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature, int node_limit,
                                                   const std::map<int, Tensor>& known_feeds,
-                                                  VariableStore& variables,
+                                                  VariableStore& variables, KernelCache& kernels,
                                                   const CompileOptions& options);
 
 }  // namespace espalier

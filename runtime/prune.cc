@@ -40,7 +40,7 @@ class Pruner {
                        " was made after the session took its graph; Session::Extend takes it in"));
     }
     if (node->schema() == nullptr) {
-      return absl::UnimplementedError(
+      return absl::NotFoundError(
           absl::StrCat(node->Describe(), ": the op ", node->op(), " is not known"));
     }
     collected_.push_back(node);

@@ -101,6 +101,7 @@ struct Session::State {
   std::shared_ptr<RecyclingAllocator> allocator;
   KernelEnvironment environment;
   VariableStore variables;
+  KernelCache kernels;
   absl::Mutex mutex;
   int node_limit ABSL_GUARDED_BY(mutex) = -1;
   absl::flat_hash_map<RunSignature, std::shared_ptr<Compiled>> compiled ABSL_GUARDED_BY(mutex);
@@ -186,10 +187,10 @@ absl::StatusOr<std::shared_ptr<const Plan>> Session::PlanFor(Compiled& compiled,
         absl::StrCat("feed of ", feed.name(), ": ", feed.node()->Describe(),
                      " was made after the session took its graph; Session::Extend takes it in"));
   }
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<Plan> plan,
-      CompilePlan(compiled.signature, compiled.node_limit,
-                  general ? std::map<int, Tensor>() : known, state_->variables, options_.compile));
+  ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan,
+                   CompilePlan(compiled.signature, compiled.node_limit,
+                               general ? std::map<int, Tensor>() : known, state_->variables,
+                               state_->kernels, options_.compile));
   std::shared_ptr<const Plan>& slot = general ? compiled.general : compiled.decided[key];
   slot = std::move(plan);
   return slot;

@@ -1,0 +1,497 @@
+// Ops whose output size depends on the data: DynamicPartition, DynamicStitch, Where, Unique,
+// UniqueWithCounts, ListDiff, TopK. Tested by the registry test.
+#include <numeric>
+#include <unordered_map>
+
+#include "absl/strings/str_cat.h"
+#include "espalier/graph/gradients.h"
+#include "espalier/graph/op_registry.h"
+#include "espalier/graph/shape_inference.h"
+#include "espalier/ops/elementwise.h"
+#include "espalier/ops/examples.h"
+#include "espalier/ops/indexing.h"
+
+namespace espalier {
+namespace {
+
+// Elements of one row of data, when data's shape starts with that of `prefix`.
+absl::StatusOr<int64_t> RowWidth(const Shape& data, const Shape& prefix) {
+  int64_t width = 1;
+  bool fits = data.rank() >= prefix.rank();
+  for (int d = 0; fits && d < data.rank(); ++d) {
+    if (d >= prefix.rank()) {
+      width *= data.dim(d);
+    } else {
+      fits = data.dim(d) == prefix.dim(d);
+    }
+  }
+  if (fits) return width;
+  return absl::InvalidArgumentError(
+      absl::StrCat("data of shape ", data.ToString(), " does not start with ", prefix.ToString()));
+}
+
+template <typename S>
+absl::Status Partition(KernelContext& context) {
+  const Tensor& data = context.input(0);
+  const Tensor& partitions = context.input(1);
+  const int count = context.num_outputs();
+  ASSIGN_OR_RETURN(const int64_t width, RowWidth(data.shape(), partitions.shape()));
+  const Indices index(partitions);
+  RETURN_IF_ERROR(index.Check(count, "partitions"));
+  std::vector<int64_t> rows(count, 0);
+  for (int64_t i = 0; i < index.size(); ++i) ++rows[index[i]];
+  std::vector<Tensor> parts(count);
+  for (int k = 0; k < count; ++k) {
+    Shape shape = {rows[k]};
+    for (int d = partitions.rank(); d < data.rank(); ++d) shape.push_back(data.dim(d));
+    ASSIGN_OR_RETURN(parts[k], context.Allocate(data.dtype(), shape));
+  }
+  std::vector<int64_t> next(count, 0);
+  for (int64_t i = 0; i < index.size(); ++i) {
+    const int64_t part = index[i];
+    std::copy_n(Storage<S>(data) + i * width, width,
+                MutableStorage<S>(parts[part]) + next[part]++ * width);
+  }
+  for (int k = 0; k < count; ++k) context.set_output(k, std::move(parts[k]));
+  return absl::OkStatus();
+}
+
+// Inputs 0 … N-1 are indices, N … 2N-1 data; the last of equal indices wins.
+template <typename S>
+absl::Status Stitch(KernelContext& context) {
+  const int count = context.num_inputs() / 2;
+  int64_t rows = 0;
+  Shape row;
+  for (int k = 0; k < count; ++k) {
+    const Tensor& indices = context.input(k);
+    const Tensor& data = context.input(count + k);
+    RETURN_IF_ERROR(RowWidth(data.shape(), indices.shape()).status());
+    Shape mine;
+    for (int d = indices.rank(); d < data.rank(); ++d) mine.push_back(data.dim(d));
+    if (k > 0 && !(mine == row)) {
+      return absl::InvalidArgumentError(absl::StrCat("rows must have one shape, received ",
+                                                     row.ToString(), " and ", mine.ToString()));
+    }
+    row = mine;
+    const Indices index(indices);
+    RETURN_IF_ERROR(index.Check(std::numeric_limits<int32_t>::max(), "indices"));
+    for (int64_t i = 0; i < index.size(); ++i) rows = std::max(rows, index[i] + 1);
+  }
+  Shape shape = {rows};
+  for (const int64_t dim : row.dims()) shape.push_back(dim);
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(context.input(count).dtype(), shape));
+  S* to = MutableStorage<S>(y);
+  std::fill_n(to, y.num_elements(), S{});
+  const int64_t width = row.num_elements();
+  for (int k = 0; k < count; ++k) {
+    const Indices index(context.input(k));
+    const S* from = Storage<S>(context.input(count + k));
+    for (int64_t i = 0; i < index.size(); ++i)
+      std::copy_n(from + i * width, width, to + index[i] * width);
+  }
+  context.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
+absl::Status StitchShape(InferenceContext& c) {
+  const int count = c.num_inputs() / 2;
+  bool constant = true;
+  int64_t rows = 0;
+  Shape row = Shape::Unknown();
+  for (int k = 0; k < count; ++k) {
+    const Shape& indices = c.input(k);
+    const Shape& data = c.input(count + k);
+    const auto values = c.constant_ints(k);
+    constant = constant && values.has_value();
+    for (const int64_t v : values.value_or(std::vector<int64_t>())) rows = std::max(rows, v + 1);
+    if (!indices.has_rank() || !data.has_rank()) continue;
+    if (data.rank() < indices.rank()) {
+      return absl::InvalidArgumentError(absl::StrCat("data of shape ", data.ToString(),
+                                                     " does not start with ", indices.ToString()));
+    }
+    Shape mine;
+    for (int d = indices.rank(); d < data.rank(); ++d) mine.push_back(data.dim(d));
+    ASSIGN_OR_RETURN(row, Shape::Merge(row, mine));
+  }
+  if (!row.has_rank()) return absl::OkStatus();
+  Shape shape = {constant ? rows : -1};
+  for (const int64_t dim : row.dims()) shape.push_back(dim);
+  c.set_output(0, shape);
+  return absl::OkStatus();
+}
+
+std::vector<Output> StitchGradient(const GradientContext& g) {
+  const int count = g.node().num_inputs() / 2;
+  std::vector<Output> gradients(count);
+  for (int k = 0; k < count; ++k)
+    gradients.push_back(g.Op("GatherV2", {g.dy(), g.x(k), g.Scalar(g.x(k), 0)}));
+  return gradients;
+}
+
+// The rows' own numbers are partitioned alike; stitching by them puts the gradients back.
+std::vector<Output> PartitionGradient(const GradientContext& g) {
+  const int count = g.node().num_outputs();
+  const Output shape = g.Op("Shape", {g.x(1)});
+  const Output total = g.Op("Size", {g.x(1)});
+  const Output numbers =
+      g.Op("Reshape", {g.Op("Range", {g.Scalar(total, 0), total, g.Scalar(total, 1)}), shape});
+  const Node* places = g.OpNode("DynamicPartition", {numbers, g.x(1)}, {{"num_partitions", count}});
+  if (places == nullptr) return {};
+  std::vector<Output> inputs;
+  for (int k = 0; k < count; ++k) inputs.push_back(places->output(k));
+  for (int k = 0; k < count; ++k) inputs.push_back(g.dy(k));
+  const Output stitched = g.Op("ParallelDynamicStitch", inputs, {{"N", count}});
+  return {g.Op("Reshape", {stitched, g.Op("Shape", {g.x(0)})}), Output()};
+}
+
+template <typename T>
+absl::Status Where(KernelContext& context) {
+  const Tensor& x = context.input(0);
+  const auto values = x.flat<T>();
+  std::vector<int64_t> places;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i] != T(0)) places.push_back(static_cast<int64_t>(i));
+  }
+  const int rank = x.rank();
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(kInt64, {static_cast<int64_t>(places.size()), rank}));
+  int64_t* out = y.mutable_data<int64_t>();
+  for (size_t i = 0; i < places.size(); ++i) {
+    int64_t rest = places[i];
+    for (int d = rank - 1; d >= 0; --d) {
+      out[i * rank + d] = rest % x.dim(d);
+      rest /= x.dim(d);
+    }
+  }
+  context.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
+// Numbers as int32 or int64, whichever the attr asks for.
+Tensor AsIndices(const std::vector<int64_t>& values, DType type) {
+  const Shape shape = {static_cast<int64_t>(values.size())};
+  if (type == kInt64) return Tensor::FromVector<int64_t>(shape, values);
+  return Tensor::FromVector<int32_t>(shape, std::vector<int32_t>(values.begin(), values.end()));
+}
+
+using KeyTypes =
+    TypeList<float, double, int32_t, int64_t, uint8_t, int8_t, int16_t, bool, std::string>;
+const std::vector<DType> kKeyDTypes = {kFloat, kDouble, kInt32, kInt64, kUInt8,
+                                       kInt8,  kInt16,  kBool,  kString};
+
+template <typename T>
+absl::Status Unique(KernelContext& context) {
+  const Tensor& x = context.input(0);
+  if (x.rank() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the input must be a vector, received ", x.shape().ToString()));
+  }
+  const DType type = context.node().output_dtype(1);
+  std::unordered_map<T, int64_t> seen;
+  std::vector<int64_t> firsts, index, counts;
+  const T* values = x.data<T>();
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    const auto [entry, fresh] = seen.emplace(values[i], static_cast<int64_t>(firsts.size()));
+    if (fresh) {
+      firsts.push_back(i);
+      counts.push_back(0);
+    }
+    index.push_back(entry->second);
+    ++counts[entry->second];
+  }
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, {static_cast<int64_t>(firsts.size())}));
+  for (size_t i = 0; i < firsts.size(); ++i) y.mutable_data<T>()[i] = values[firsts[i]];
+  context.set_output(0, std::move(y));
+  context.set_output(1, AsIndices(index, type));
+  if (context.num_outputs() > 2) context.set_output(2, AsIndices(counts, type));
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status ListDiff(KernelContext& context) {
+  const Tensor& x = context.input(0);
+  const Tensor& y = context.input(1);
+  if (x.rank() != 1 || y.rank() != 1)
+    return absl::InvalidArgumentError("both inputs must be vectors");
+  std::unordered_map<T, bool> excluded;
+  for (const T& value : y.flat<T>()) excluded[value] = true;
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    if (!excluded.contains(x.data<T>()[i])) kept.push_back(i);
+  }
+  ASSIGN_OR_RETURN(Tensor out, context.Allocate(DTypeOf<T>, {static_cast<int64_t>(kept.size())}));
+  for (size_t i = 0; i < kept.size(); ++i) out.mutable_data<T>()[i] = x.data<T>()[kept[i]];
+  context.set_output(0, std::move(out));
+  context.set_output(1, AsIndices(kept, context.node().output_dtype(1)));
+  return absl::OkStatus();
+}
+
+// Larger values first, of equal values the lower index first.
+template <typename T>
+absl::Status TopK(KernelContext& context) {
+  const Tensor& x = context.input(0);
+  int64_t k = context.node().attr<int64_t>("k");
+  if (context.num_inputs() > 1) {
+    ASSIGN_OR_RETURN(std::vector<int64_t> values, IntegerVector(context.input(1), "k"));
+    if (values.size() != 1) return absl::InvalidArgumentError("k must be a scalar");
+    k = values[0];
+  }
+  if (x.rank() < 1 || k < 0 || k > x.dim(x.rank() - 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the input must have at least k = ", k, " columns, received shape ", x.shape().ToString()));
+  }
+  const int64_t n = x.dim(x.rank() - 1);
+  Shape shape = x.shape();
+  shape.set_dim(x.rank() - 1, k);
+  ASSIGN_OR_RETURN(Tensor values, context.Allocate(DTypeOf<T>, shape));
+  ASSIGN_OR_RETURN(Tensor indices, context.Allocate(kInt32, shape));
+  std::vector<int32_t> order(n);
+  for (int64_t row = 0; k > 0 && row < x.num_elements() / n; ++row) {
+    const T* in = x.data<T>() + row * n;
+    std::iota(order.begin(), order.end(), 0);
+    std::partial_sort(order.begin(), order.begin() + k, order.end(), [in](int32_t a, int32_t b) {
+      return in[a] > in[b] || (!(in[b] > in[a]) && a < b);
+    });
+    for (int64_t i = 0; i < k; ++i) {
+      values.mutable_data<T>()[row * k + i] = in[order[i]];
+      indices.mutable_data<int32_t>()[row * k + i] = order[i];
+    }
+  }
+  context.set_output(0, std::move(values));
+  context.set_output(1, std::move(indices));
+  return absl::OkStatus();
+}
+
+absl::Status TopKShape(InferenceContext& c) {
+  RETURN_IF_ERROR(c.WithRankAtLeast(0, 1));
+  if (!c.input(0).has_rank()) return absl::OkStatus();
+  int64_t k = c.num_inputs() > 1 ? -1 : c.node().attr<int64_t>("k");
+  if (c.num_inputs() > 1) {
+    if (const auto constant = c.constant_ints(1)) k = (*constant)[0];
+  }
+  Shape shape = c.input(0);
+  const int last = shape.rank() - 1;
+  if (k > shape.dim(last) && shape.dim(last) >= 0) {
+    return absl::InvalidArgumentError(absl::StrCat("the input must have at least k = ", k,
+                                                   " columns, received shape ", shape.ToString()));
+  }
+  shape.set_dim(last, k < 0 ? -1 : k);
+  c.set_output(0, shape);
+  c.set_output(1, shape);
+  return absl::OkStatus();
+}
+
+// Rows laid end to end: the gradient of output [row, i] goes to row * n + indices[row, i].
+std::vector<Output> TopKGradient(const GradientContext& g) {
+  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output minus_one = g.Int32s({-1});
+  const Output n = g.Op(
+      "Reshape",
+      {g.Op("StridedSlice", {shape, minus_one, g.Int32s({0}), g.Int32s({1})}, {{"end_mask", 1}}),
+       g.Int32s({})});
+  const Output k_shape = g.Op("Shape", {g.y(1)});
+  const Output k = g.Op(
+      "Reshape",
+      {g.Op("StridedSlice", {k_shape, minus_one, g.Int32s({0}), g.Int32s({1})}, {{"end_mask", 1}}),
+       g.Int32s({1})});
+  const Output size = g.Op("Size", {g.x(0)});
+  const Output one = g.Scalar(size, 1);
+  const Output rows = g.Op("FloorDiv", {size, g.Op("Maximum", {n, one})});
+  const Output starts = g(g.Op("Range", {g.Scalar(size, 0), rows, one})) * g(n);
+  const Output row_shape =
+      g.Op("ConcatV2", {g.Op("Reshape", {rows, g.Int32s({1})}), k, g.Scalar(size, 0)}, {{"N", 2}});
+  const Output places =
+      g(g.Op("Reshape", {g.y(1), row_shape})) + g(g.Op("ExpandDims", {starts, g.Scalar(size, -1)}));
+  const Output flat = g.Op(
+      "ScatterNd", {g.Op("ExpandDims", {g.Op("Reshape", {places, minus_one}), g.Scalar(size, -1)}),
+                    g.Op("Reshape", {g.dy(0), minus_one}), g.Op("Reshape", {size, g.Int32s({1})})});
+  return {g.Op("Reshape", {flat, shape}), Output()};
+}
+
+absl::Status VectorsOfUnknownSize(InferenceContext& c) {
+  for (int i = 0; i < c.node().num_outputs(); ++i) c.set_output(i, {-1});
+  return absl::OkStatus();
+}
+
+constexpr char kPicksIndices[] = "its outputs are picked by equality or are indices";
+
+void DeclareStitches(OpRegistry& registry) {
+  registry.Add("DynamicPartition")
+      .Doc("Rows of data sent to one of num_partitions outputs.")
+      .In("data", "T")
+      .In("partitions", kInt32)
+      .OutList("outputs", "num_partitions", "T")
+      .RequiredAttr("num_partitions", AttrKind::kInt)
+      .Minimum(1)
+      .TypeAttr("T")
+      .Shape([](InferenceContext& c) -> absl::Status {
+        if (!c.input(0).has_rank() || !c.input(1).has_rank()) return absl::OkStatus();
+        Shape shape = {-1};
+        for (int d = c.input(1).rank(); d < c.input(0).rank(); ++d)
+          shape.push_back(c.input(0).dim(d));
+        for (int k = 0; k < c.node().num_outputs(); ++k) c.set_output(k, shape);
+        return absl::OkStatus();
+      })
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return DispatchStorage(RemoveRef(node.input(0).dtype()),
+                               []<typename S>() -> KernelFunction { return Partition<S>; });
+      })
+      .Gradient(PartitionGradient)
+      .Example({.name = "vector",
+                .inputs = {F({4}, {1, 2, 3, 4}), I({4}, {1, 0, 1, 1})},
+                .attrs = {{"num_partitions", 2}},
+                .expected = {F({1}, {2}), F({3}, {1, 3, 4})}})
+      .Example({.name = "rows",
+                .inputs = {F({2, 2}, {1, 2, 3, 4}), I({2}, {1, 1})},
+                .attrs = {{"num_partitions", 2}},
+                .expected = {F({0, 2}, {}), F({2, 2}, {1, 2, 3, 4})}})
+      .Example({.name = "empty",
+                .inputs = {F({0}, {}), I({0}, {})},
+                .attrs = {{"num_partitions", 1}},
+                .expected = {F({0}, {})}});
+  for (const char* name : {"DynamicStitch", "ParallelDynamicStitch"}) {
+    registry.Add(name)
+        .Doc("Rows of several tensors put where the indices say; the last of equal indices wins.")
+        .InList("indices", "N", kInt32)
+        .InList("data", "N", "T")
+        .Out("merged", "T")
+        .Attr("N", 1)
+        .Minimum(1)
+        .TypeAttr("T")
+        .Shape(StitchShape)
+        .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+          return DispatchStorage(RemoveRef(node.input(node.num_inputs() - 1).dtype()),
+                                 []<typename S>() -> KernelFunction { return Stitch<S>; });
+        })
+        .Gradient(StitchGradient)
+        .Example({.name = "vectors",
+                  .inputs = {I({2}, {2, 0}), I({1}, {1}), F({2}, {5, 6}), F({1}, {7})},
+                  .attrs = {{"N", 2}},
+                  .expected = {F({3}, {6, 7, 5})}})
+        .Example({.name = "scalar and rows",
+                  .inputs = {I({}, {1}), I({1}, {0}), F({2}, {5, 6}), F({1, 2}, {7, 8})},
+                  .attrs = {{"N", 2}},
+                  .expected = {F({2, 2}, {7, 8, 5, 6})}})
+        .Example({.name = "empty",
+                  .inputs = {I({0}, {}), F({0}, {})},
+                  .attrs = {{"N", 1}},
+                  .expected = {F({0}, {})}});
+  }
+}
+
+}  // namespace
+
+void RegisterDynamic(OpRegistry& registry) {
+  DeclareStitches(registry);
+  registry.Add("Where")
+      .Doc("The indices of the elements that are not 0 or false, one in a row.")
+      .In("input", "T")
+      .Out("index", kInt64)
+      .TypeAttr("T", kComparableDTypes, kBool)
+      .Shape([](InferenceContext& c) {
+        c.set_output(0, {-1, c.input(0).rank()});
+        return absl::OkStatus();
+      })
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return DispatchType(ComparableTypes(), RemoveRef(node.input(0).dtype()),
+                            []<typename T>() -> KernelFunction { return Where<T>; });
+      })
+      .NotDifferentiable("its output is indices")
+      .Example({.name = "matrix",
+                .inputs = {B({2, 2}, {true, false, false, true})},
+                .expected = {L({2, 2}, {0, 0, 1, 1})}})
+      .Example({.name = "numbers", .inputs = {F({3}, {0, 2, -1})}, .expected = {L({2, 1}, {1, 2})}})
+      .Example({.name = "empty", .inputs = {B({0}, {})}, .expected = {L({0, 1}, {})}});
+  for (const bool counts : {false, true}) {
+    OpSchema& op = registry.Add(counts ? "UniqueWithCounts" : "Unique")
+                       .Doc(counts ? "Unique, and how often each value is there."
+                                   : "The distinct values in the order of their first appearance, "
+                                     "and where each element stands among them.")
+                       .In("x", "T")
+                       .Out("y", "T")
+                       .Out("idx", "out_idx");
+    if (counts) op.Out("count", "out_idx");
+    const Tensor x = I({4}, {7, 3, 7, 7});
+    std::vector<Tensor> expected = {I({2}, {7, 3}), I({4}, {0, 1, 0, 0})};
+    std::vector<Tensor> none = {F({0}, {}), I({0}, {})};
+    std::vector<Tensor> words = {Tensor::Of<std::string>({1}, {"a"}), L({2}, {0, 0})};
+    if (counts) {
+      expected.push_back(I({2}, {3, 1}));
+      none.push_back(I({0}, {}));
+      words.push_back(L({1}, {2}));
+    }
+    op.TypeAttr("T", kKeyDTypes)
+        .TypeAttr("out_idx", kIndexDTypes, kInt32)
+        .Shape([](InferenceContext& c) -> absl::Status {
+          RETURN_IF_ERROR(c.WithRank(0, 1));
+          RETURN_IF_ERROR(VectorsOfUnknownSize(c));
+          c.set_output(1, {c.dim(0, 0)});
+          return absl::OkStatus();
+        })
+        .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+          return DispatchType(KeyTypes(), RemoveRef(node.input(0).dtype()),
+                              []<typename T>() -> KernelFunction { return Unique<T>; });
+        })
+        .NotDifferentiable(kPicksIndices)
+        .Example({.name = "numbers", .inputs = {x}, .expected = expected})
+        .Example({.name = "words",
+                  .inputs = {Tensor::Of<std::string>({2}, {"a", "a"})},
+                  .attrs = {{"out_idx", kInt64}},
+                  .expected = words})
+        .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = none});
+  }
+  registry.Add("ListDiff")
+      .Doc("The values of x that y does not have, and their places in x.")
+      .In("x", "T")
+      .In("y", "T")
+      .Out("out", "T")
+      .Out("idx", "out_idx")
+      .TypeAttr("T", kKeyDTypes)
+      .TypeAttr("out_idx", kIndexDTypes, kInt32)
+      .Shape(VectorsOfUnknownSize)
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return DispatchType(KeyTypes(), RemoveRef(node.input(0).dtype()),
+                            []<typename T>() -> KernelFunction { return ListDiff<T>; });
+      })
+      .NotDifferentiable(kPicksIndices)
+      .Example({.name = "numbers",
+                .inputs = {I({4}, {1, 2, 3, 2}), I({1}, {2})},
+                .expected = {I({2}, {1, 3}), I({2}, {0, 2})}})
+      .Example({.name = "nothing left",
+                .inputs = {F({1}, {1}), F({1}, {1})},
+                .expected = {F({0}, {}), I({0}, {})}})
+      .Example({.name = "empty",
+                .inputs = {I({0}, {}), I({0}, {})},
+                .attrs = {{"out_idx", kInt64}},
+                .expected = {I({0}, {}), L({0}, {})}});
+  for (const bool second : {false, true}) {
+    OpSchema& op = registry.Add(second ? "TopKV2" : "TopK")
+                       .Doc("The k largest along the last axis, largest first, and their indices.")
+                       .In("input", "T");
+    if (second) op.In("k", "Tk");
+    op.Out("values", "T").Out("indices", kInt32);
+    if (!second) op.RequiredAttr("k", AttrKind::kInt).Minimum(0);
+    op.Attr("sorted", true).TypeAttr("T", kArithmeticDTypes);
+    if (second) op.TypeAttr("Tk", {kInt16, kInt32, kInt64}, kInt32);
+    const auto example = [&](const char* name, Tensor x, int32_t k, std::vector<Tensor> expected) {
+      OpExample e = {.name = name, .inputs = {std::move(x)}, .expected = std::move(expected)};
+      if (second) {
+        e.inputs.push_back(I({}, {k}));
+      } else {
+        e.attrs = {{"k", k}};
+      }
+      op.Example(std::move(e));
+    };
+    op.Shape(TopKShape)
+        .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+          return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
+                              []<typename T>() -> KernelFunction { return TopK<T>; });
+        })
+        .Gradient(TopKGradient);
+    example("rows", F({2, 3}, {1, 3, 2, 9, 7, 8}), 2,
+            {F({2, 2}, {3, 2, 9, 8}), I({2, 2}, {1, 2, 0, 2})});
+    example("equal values", I({3}, {5, 5, 1}), 2, {I({2}, {5, 5}), I({2}, {0, 1})});
+    example("empty", F({0, 2}, {}), 1, {F({0, 1}, {}), I({0, 1}, {})});
+  }
+}
+
+}  // namespace espalier
