@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/cond_import.h"
 #include "espalier/graph/proto_file.h"
 #include "espalier/graph/status_macros.h"
 
@@ -53,7 +54,7 @@ absl::StatusOr<InputName> ParseInput(const std::string& text) {
 
 class Importer {
  public:
-  Importer(const proto::GraphDef& def, Graph& graph) : def_(def), graph_(graph) {}
+  Importer(const proto::GraphDef& def, Graph& graph) : def_(def), graph_(graph), branches_(graph) {}
 
   absl::Status Run() {
     RETURN_IF_ERROR(Index());
@@ -101,6 +102,8 @@ class Importer {
         }
         int& outputs = outputs_needed_[input->node];
         outputs = std::max(outputs, input->index + 1);
+        if (input->index >= 0 && input->index < 2)
+          uses_[input->node].outputs_used[input->index] = true;
         inputs_[i].push_back(*std::move(input));
       }
     }
@@ -195,6 +198,9 @@ class Importer {
       if (shape != spec.attrs.end() && shape->second == AttrValue(Shape()))
         shape->second = Shape::Unknown();
     }
+    CondImport::Use& use = uses_[def.name()];
+    use.loop_merge = !open.empty();
+    spec.context = branches_.ContextOf(spec, use);
     ASSIGN_OR_RETURN(Node * node, graph_.AddNode(std::move(spec)));
     for (BackEdge& edge : open) {
       edge.merge = node;
@@ -218,8 +224,10 @@ class Importer {
 
   const proto::GraphDef& def_;
   Graph& graph_;
+  CondImport branches_;
   absl::flat_hash_map<std::string, int> index_;
   absl::flat_hash_map<std::string, int> outputs_needed_;
+  absl::flat_hash_map<std::string, CondImport::Use> uses_;
   std::vector<std::vector<InputName>> inputs_;
   std::vector<int> order_;
   std::vector<BackEdge> back_edges_;

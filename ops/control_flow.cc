@@ -3,6 +3,7 @@
 // traits. Tested by runtime/control_flow_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/cond.h"
+#include "espalier/graph/cond_import.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -76,8 +77,10 @@ absl::StatusOr<KernelFunction> MakeForward(const Node&) {
 // What flows into a branch through a Switch flows back through a Merge; the side that was not taken
 // gives zeros.
 std::vector<Output> SwitchGradient(const GradientContext& g) {
+  // A Switch stands in the branch that it leads into, but outside when both sides use it.
   CondContext* context = g.node().context();
-  CondContext* parent = context == nullptr ? nullptr : context->parent();
+  const bool inside = context != nullptr && PredicateRoot(context->pred()) == PredicateRoot(g.x(1));
+  CondContext* parent = inside ? context->parent() : context;
   const Scope outside = g.scope().WithRawContext(parent);
   const auto side = [&](int i) {
     if (g.dy_or_empty(i).valid()) return g.dy_or_empty(i);

@@ -243,7 +243,7 @@ absl::Status TopK(KernelContext& context) {
   Shape shape = x.shape();
   shape.set_dim(x.rank() - 1, k);
   ASSIGN_OR_RETURN(Tensor values, context.Allocate(DTypeOf<T>, shape));
-  ASSIGN_OR_RETURN(Tensor indices, context.Allocate(kInt32, shape));
+  std::vector<int64_t> places(values.num_elements());
   std::vector<int32_t> order(n);
   for (int64_t row = 0; k > 0 && row < x.num_elements() / n; ++row) {
     const T* in = x.data<T>() + row * n;
@@ -253,9 +253,11 @@ absl::Status TopK(KernelContext& context) {
     });
     for (int64_t i = 0; i < k; ++i) {
       values.mutable_data<T>()[row * k + i] = in[order[i]];
-      indices.mutable_data<int32_t>()[row * k + i] = order[i];
+      places[row * k + i] = order[i];
     }
   }
+  ASSIGN_OR_RETURN(Tensor indices,
+                   AsIndices(places, context.node().output_dtype(1)).Reshaped(shape));
   context.set_output(0, std::move(values));
   context.set_output(1, std::move(indices));
   return absl::OkStatus();
@@ -300,7 +302,8 @@ std::vector<Output> TopKGradient(const GradientContext& g) {
   const Output row_shape =
       g.Op("ConcatV2", {g.Op("Reshape", {rows, g.Int32s({1})}), k, g.Scalar(size, 0)}, {{"N", 2}});
   const Output places =
-      g(g.Op("Reshape", {g.y(1), row_shape})) + g(g.Op("ExpandDims", {starts, g.Scalar(size, -1)}));
+      g(g.Op("Reshape", {g.Op("Cast", {g.y(1)}, {{"DstT", kInt32}}), row_shape})) +
+      g(g.Op("ExpandDims", {starts, g.Scalar(size, -1)}));
   const Output flat = g.Op(
       "ScatterNd", {g.Op("ExpandDims", {g.Op("Reshape", {places, minus_one}), g.Scalar(size, -1)}),
                     g.Op("Reshape", {g.dy(0), minus_one}), g.Op("Reshape", {size, g.Int32s({1})})});
@@ -468,9 +471,15 @@ void RegisterDynamic(OpRegistry& registry) {
                        .Doc("The k largest along the last axis, largest first, and their indices.")
                        .In("input", "T");
     if (second) op.In("k", "Tk");
-    op.Out("values", "T").Out("indices", kInt32);
+    op.Out("values", "T");
+    if (second) {
+      op.Out("indices", "index_type");
+    } else {
+      op.Out("indices", kInt32);
+    }
     if (!second) op.RequiredAttr("k", AttrKind::kInt).Minimum(0);
     op.Attr("sorted", true).TypeAttr("T", kArithmeticDTypes);
+    if (second) op.TypeAttr("index_type", kIndexDTypes, kInt32);
     if (second) op.TypeAttr("Tk", {kInt16, kInt32, kInt64}, kInt32);
     const auto example = [&](const char* name, Tensor x, int32_t k, std::vector<Tensor> expected) {
       OpExample e = {.name = name, .inputs = {std::move(x)}, .expected = std::move(expected)};
