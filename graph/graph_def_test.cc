@@ -101,7 +101,15 @@ TEST(GraphDefTest, KeepsUnknownOpsAndRefusesOnlyToRunThem) {
                                        value { i: 3 }
                                      }
                                    }
-                                   node { name: "c" op: "Identity" input: "a" }
+                                   node {
+                                     name: "c"
+                                     op: "Identity"
+                                     input: "a"
+                                     attr {
+                                       key: "T"
+                                       value { type: DT_FLOAT }
+                                     }
+                                   }
                                  )pb",
                                  "text");
   ASSERT_TRUE(def.ok()) << def.status();

@@ -310,9 +310,10 @@ INSTANTIATE_TEST_SUITE_P(
             "DataAfterControl",
             R"(node { name: "b" op: "NoOp" } node { name: "a" op: "Identity" input: "^b" input: "b" })",
             {"after a control input"}},
-        ImportRow{"NoSuchOutput",
-                  R"(node { name: "b" op: "NoOp" } node { name: "a" op: "Identity" input: "b:1" })",
-                  {"b:1", "does not exist"}},
+        ImportRow{
+            "NoSuchOutput",
+            R"(node { name: "b" op: "NoOp" } node { name: "a" op: "Identity" input: "b:1" attr { key: "T" value { type: DT_FLOAT } } })",
+            {"b:1", "does not exist"}},
         ImportRow{"TensorTooLong",
                   R"(node { name: "a" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
                   attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape {} float_val: 1 float_val: 2 } } } })",
@@ -322,6 +323,9 @@ INSTANTIATE_TEST_SUITE_P(
             R"(node { name: "a" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
                   attr { key: "shape" value { shape { dim { size: -7 } } } } })",
             {"-7"}},
+        ImportRow{"MissingAttr",
+                  R"(node { name: "b" op: "NoOp" } node { name: "a" op: "Placeholder" })",
+                  {"'a'", "'dtype' is missing"}},
         ImportRow{"Garbage", "node { name: ", {"row", "line 1"}}),
     [](const auto& info) { return std::string(info.param.name); });
 

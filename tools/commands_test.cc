@@ -1,0 +1,101 @@
+// The commands as a shell runs them: exit codes, one status code on standard error, what they
+// print.
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "espalier/tests/testing.h"
+
+namespace espalier {
+namespace {
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+std::string Text(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+Result Shell(const std::string& arguments) {
+  const std::string out = testing::TempDir() + "/out", err = testing::TempDir() + "/err";
+  const int code = std::system(
+      absl::StrCat("tools/espalier ", arguments, " >'", out, "' 2>'", err, "'").c_str());
+  return {WEXITSTATUS(code), Text(out), Text(err)};
+}
+
+// y = x w, written as text.
+std::string GraphFile() {
+  Graph graph;
+  const Scope s = graph.root();
+  const Output x = Placeholder(s.Named("layer/x"), kFloat, {-1, 2});
+  const Output w = Variable(s.Named("w"), Tensor::Of<float>({2, 3}, {1, 2, 3, 4, 5, 6}));
+  MatMul(s.Named("layer/y"), x, w);
+  const std::string path = testing::TempDir() + "/g.pbtxt";
+  EXPECT_TRUE(WriteGraphDef(*ExportGraphDef(graph), path).ok());
+  return path;
+}
+
+TEST(CommandsTest, HelpShowsAnExampleAndWrongUsageExitsWith2) {
+  EXPECT_EQ(Shell("--help").code, 0);
+  for (const char* command : {"run", "summarize", "gradients", "convert", "diff", "dot"}) {
+    const Result help = Shell(absl::StrCat(command, " --help"));
+    EXPECT_EQ(help.code, 0);
+    EXPECT_NE(help.out.find(absl::StrCat("espalier ", command)), std::string::npos) << help.out;
+    EXPECT_NE(help.out.find("For example"), std::string::npos);
+    EXPECT_EQ(Shell(absl::StrCat(command, " --no_such_flag=1")).code, 2);
+  }
+  const Result unknown = Shell("sumarize");
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("did you mean 'summarize'?"), std::string::npos) << unknown.err;
+  EXPECT_EQ(Shell("").code, 2);
+}
+
+TEST(CommandsTest, AFailureExitsWith1AndNamesItsCode) {
+  const Result gone = Shell("run --graph=/no/such.pb --fetch=y:0");
+  EXPECT_EQ(gone.code, 1);
+  EXPECT_TRUE(gone.err.starts_with("NOT_FOUND: ")) << gone.err;
+  const Result unfed = Shell(absl::StrCat("run --graph=", GraphFile(), " --fetch=layer/y:0"));
+  EXPECT_EQ(unfed.code, 1);
+  EXPECT_TRUE(unfed.err.starts_with("INVALID_ARGUMENT: ")) << unfed.err;
+}
+
+TEST(CommandsTest, SummarizeNamesInputsVariablesAndWork) {
+  const Result report = Shell(absl::StrCat("summarize --graph=", GraphFile()));
+  EXPECT_EQ(report.code, 0) << report.err;
+  for (const char* part :
+       {"layer/x", "float[?,2]", "Variables: 1, 6 parameters, 24 bytes", "MatMul"})
+    EXPECT_NE(report.out.find(part), std::string::npos) << part << " in:\n" << report.out;
+}
+
+TEST(CommandsTest, ConvertAndDiffAgree) {
+  const std::string graph = GraphFile(), binary = testing::TempDir() + "/g.pb";
+  ASSERT_EQ(Shell(absl::StrCat("convert --graph=", graph, " --output=", binary)).code, 0);
+  EXPECT_EQ(Shell(absl::StrCat("diff ", graph, " ", binary)).code, 0);
+  const std::string more = testing::TempDir() + "/more.pb";
+  ASSERT_EQ(Shell(absl::StrCat("gradients --graph=", graph,
+                               " --ys=layer/y --xs=layer/x:0 --output=", more))
+                .code,
+            0);
+  const Result diff = Shell(absl::StrCat("diff ", graph, " ", more));
+  EXPECT_EQ(diff.code, 1);
+  EXPECT_NE(diff.out.find("+ MatMul gradients/"), std::string::npos) << diff.out;
+}
+
+TEST(CommandsTest, DotDrawsScopesShapesAndOnlyWhatIsAskedFor) {
+  const std::string graph = GraphFile();
+  const Result all = Shell(absl::StrCat("dot --graph=", graph));
+  EXPECT_EQ(all.code, 0) << all.err;
+  for (const char* part : {"cluster_layer", "[?,2]", "w/Assign"})
+    EXPECT_NE(all.out.find(part), std::string::npos) << part << " in:\n" << all.out;
+  const Result some = Shell(absl::StrCat("dot --fetch=layer/y:0 --graph=", graph));
+  EXPECT_EQ(some.out.find("w/Assign"), std::string::npos) << some.out;
+}
+
+}  // namespace
+}  // namespace espalier
