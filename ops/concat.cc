@@ -9,28 +9,31 @@
 namespace espalier {
 namespace {
 
-// Copies inputs 0 … count - 1 side by side: `outer` times, a run of each input's own length.
+// Copies inputs first … first + count - 1 side by side: `outer` times, a run of each input's
+// length.
 template <typename S>
-void CopyRuns(KernelContext& context, int count, int64_t outer, const std::vector<int64_t>& runs,
-              Tensor& y) {
+void CopyRuns(KernelContext& context, int first, int count, int64_t outer,
+              const std::vector<int64_t>& runs, Tensor& y) {
   int64_t row = 0;
   for (int64_t run : runs) row += run;
   S* out = MutableStorage<S>(y);
   int64_t at = 0;
   for (int k = 0; k < count; ++k) {
-    const S* in = Storage<S>(context.input(k));
+    const S* in = Storage<S>(context.input(first + k));
     for (int64_t o = 0; o < outer; ++o) std::copy_n(in + o * runs[k], runs[k], out + o * row + at);
     at += runs[k];
   }
 }
 
-template <typename S>
+// The axis is the last input, in the older Concat the first.
+template <typename S, bool kAxisFirst>
 absl::Status Concat(KernelContext& context) {
   const int count = context.num_inputs() - 1;
+  const int values = kAxisFirst ? 1 : 0;
   ASSIGN_OR_RETURN(std::vector<int64_t> axis_value,
-                   IntegerVector(context.input(count), "the axis"));
+                   IntegerVector(context.input(kAxisFirst ? 0 : count), "the axis"));
   if (axis_value.size() != 1) return absl::InvalidArgumentError("the axis must be a scalar");
-  const Shape& first = context.input(0).shape();
+  const Shape& first = context.input(values).shape();
   ASSIGN_OR_RETURN(int64_t axis, NormalizeAxis(axis_value[0], first.rank()));
   Shape shape = first;
   shape.set_dim(static_cast<int>(axis), 0);
@@ -38,7 +41,7 @@ absl::Status Concat(KernelContext& context) {
   int64_t outer = 1;
   for (int i = 0; i < axis; ++i) outer *= first.dim(i);
   for (int k = 0; k < count; ++k) {
-    const Shape& part = context.input(k).shape();
+    const Shape& part = context.input(values + k).shape();
     Shape expected = first;
     if (part.rank() == first.rank())
       expected.set_dim(static_cast<int>(axis), part.dim(static_cast<int>(axis)));
@@ -51,25 +54,28 @@ absl::Status Concat(KernelContext& context) {
                   shape.dim(static_cast<int>(axis)) + part.dim(static_cast<int>(axis)));
     runs.push_back(outer == 0 ? 0 : part.num_elements() / outer);
   }
-  ASSIGN_OR_RETURN(Tensor y, context.Allocate(context.input(0).dtype(), shape));
-  CopyRuns<S>(context, count, outer, runs, y);
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(context.input(values).dtype(), shape));
+  CopyRuns<S>(context, values, count, outer, runs, y);
   context.set_output(0, std::move(y));
   return absl::OkStatus();
 }
 
+template <bool kAxisFirst>
 absl::Status ConcatShape(InferenceContext& c) {
   const int count = c.num_inputs() - 1;
-  RETURN_IF_ERROR(c.WithRank(count, 0));
-  const auto axis_value = c.constant_ints(count);
+  const int values = kAxisFirst ? 1 : 0;
+  const int axis_input = kAxisFirst ? 0 : count;
+  RETURN_IF_ERROR(c.WithRank(axis_input, 0));
+  const auto axis_value = c.constant_ints(axis_input);
   Shape known = Shape::Unknown();
   for (int k = 0; k < count; ++k) {
-    if (!c.input(k).has_rank()) continue;
-    if (known.has_rank() && known.rank() != c.input(k).rank()) {
+    if (!c.input(values + k).has_rank()) continue;
+    if (known.has_rank() && known.rank() != c.input(values + k).rank()) {
       return absl::InvalidArgumentError(absl::StrCat("inputs must have the same rank, received ",
                                                      known.ToString(), " and ",
-                                                     c.input(k).ToString()));
+                                                     c.input(values + k).ToString()));
     }
-    known = c.input(k);
+    known = c.input(values + k);
   }
   if (!known.has_rank()) return absl::OkStatus();
   if (!axis_value) {
@@ -80,9 +86,10 @@ absl::Status ConcatShape(InferenceContext& c) {
   Shape shape = Shape::UnknownOfRank(known.rank());
   int64_t total = 0;
   for (int k = 0; k < count; ++k) {
-    const int64_t size = c.input(k).has_rank() ? c.input(k).dim(static_cast<int>(axis)) : -1;
+    const int64_t size =
+        c.input(values + k).has_rank() ? c.input(values + k).dim(static_cast<int>(axis)) : -1;
     total = size < 0 || total < 0 ? -1 : total + size;
-    Shape other = c.input(k);
+    Shape other = c.input(values + k);
     if (other.has_rank()) other.set_dim(static_cast<int>(axis), -1);
     ASSIGN_OR_RETURN(shape, Shape::Merge(shape, other));
   }
@@ -107,23 +114,24 @@ std::optional<std::vector<int64_t>> JoinedValues(const Node& node, int count, in
   return all;
 }
 
+template <bool kAxisFirst>
 std::vector<Output> ConcatGradient(const GradientContext& g) {
   const int count = g.node().num_inputs() - 1;
-  if (count == 1) return {g.dy()};
-  const Output axis = g.Op("Cast", {g.x(count)}, {{"DstT", kInt32}});
-  const Output rank = g.Op("Rank", {g.x(0)});
+  const int values = kAxisFirst ? 1 : 0;
+  const Output axis = g.Op("Cast", {g.x(kAxisFirst ? 0 : count)}, {{"DstT", kInt32}});
+  const Output rank = g.Op("Rank", {g.x(values)});
   const Output normal =
       g.Op("SelectV2", {g.Op("Less", {axis, g.Scalar(axis, 0)}), g(axis) + g(rank), axis});
   std::vector<Output> inputs = {normal};
   std::vector<Output> shapes;
-  for (int k = 0; k < count; ++k) shapes.push_back(g.Op("Shape", {g.x(k)}));
+  for (int k = 0; k < count; ++k) shapes.push_back(g.Op("Shape", {g.x(values + k)}));
   inputs.insert(inputs.end(), shapes.begin(), shapes.end());
   const Node* offsets = g.OpNode("ConcatOffset", inputs, {{"N", count}});
   if (offsets == nullptr) return {};
-  std::vector<Output> gradients;
+  std::vector<Output> gradients(values);
   for (int k = 0; k < count; ++k)
     gradients.push_back(g.Op("Slice", {g.dy(), offsets->output(k), shapes[k]}));
-  gradients.emplace_back();
+  if (!kAxisFirst) gradients.emplace_back();
   return gradients;
 }
 
@@ -167,7 +175,7 @@ absl::Status Pack(KernelContext& context, int64_t axis_attr) {
   for (int i = 0; i < axis; ++i) outer *= part.dim(i);
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(context.input(0).dtype(), Shape(dims)));
   const int64_t run = outer == 0 ? 0 : part.num_elements() / outer;
-  CopyRuns<S>(context, count, outer, std::vector<int64_t>(count, run), y);
+  CopyRuns<S>(context, 0, count, outer, std::vector<int64_t>(count, run), y);
   context.set_output(0, std::move(y));
   return absl::OkStatus();
 }
@@ -232,15 +240,15 @@ void RegisterConcat(OpRegistry& registry) {
       .Minimum(1)
       .TypeAttr("T")
       .TypeAttr("Tidx", kIndexDTypes, kInt32)
-      .Shape(ConcatShape)
+      .Shape(ConcatShape<false>)
       .PartialValue([](const Node& node, int depth) {
         return JoinedValues(node, node.num_inputs() - 1, depth);
       })
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
         return DispatchStorage(RemoveRef(node.input(0).dtype()),
-                               []<typename S>() -> KernelFunction { return Concat<S>; });
+                               []<typename S>() -> KernelFunction { return Concat<S, false>; });
       })
-      .Gradient(ConcatGradient)
+      .Gradient(ConcatGradient<false>)
       .Example({.name = "rows",
                 .inputs = {a, b, I({}, {0})},
                 .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
@@ -249,6 +257,28 @@ void RegisterConcat(OpRegistry& registry) {
                 .inputs = {F({2, 1}, {1, 2}), b, I({}, {-1})},
                 .expected = {F({2, 3}, {1, 3, 4, 2, 5, 6})}})
       .Example({.name = "empty", .inputs = {F({0, 2}, {}), a, I({}, {0})}, .expected = {a}});
+  registry.Add("Concat")
+      .Doc("The tensors one after the other along an axis: the older form of ConcatV2.")
+      .In("concat_dim", kInt32)
+      .InList("values", "N", "T")
+      .Out("output", "T")
+      .Attr("N", 2)
+      .Minimum(2)
+      .TypeAttr("T")
+      .Shape(ConcatShape<true>)
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return DispatchStorage(RemoveRef(node.input(1).dtype()),
+                               []<typename S>() -> KernelFunction { return Concat<S, true>; });
+      })
+      .Gradient(ConcatGradient<true>)
+      .Example({.name = "rows",
+                .inputs = {I({}, {0}), a, b},
+                .expected = {F({3, 2}, {1, 2, 3, 4, 5, 6})},
+                .constant_inputs = {0}})
+      .Example({.name = "columns",
+                .inputs = {I({}, {-1}), F({2, 1}, {1, 2}), b},
+                .expected = {F({2, 3}, {1, 3, 4, 2, 5, 6})}})
+      .Example({.name = "empty", .inputs = {I({}, {0}), F({0, 2}, {}), a}, .expected = {a}});
   registry.Add("ConcatOffset")
       .Doc("Where each of the shapes begins in their concatenation.")
       .In("concat_dim", kInt32)

@@ -1,6 +1,7 @@
-// Conv2D, Conv2DBackpropInput, Conv2DBackpropFilter. Floats in NHWC take the fast way
-// (conv_nhwc.cc); other types, layouts, dilations and groups a plain loop. Tested by the registry
-// test and conv2d_test.cc.
+// Conv2D and DepthwiseConv2dNative, each with its two gradient ops. A depthwise convolution is one
+// with as many groups as channels: its filter [h, w, c, m] is [h, w, 1, c m] in memory. Floats in
+// NHWC take the fast way (conv_nhwc.cc); other types, layouts, dilations and groups a plain loop.
+// Tested by the registry test and conv2d_test.cc.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -71,11 +72,35 @@ void PlainConv(const KernelContext& context, const ConvGeometry& g, const T* x, 
   for (int64_t i = 0; i < size; ++i) result[i] = static_cast<T>(sums[i]);
 }
 
+// The filter as Conv2D's.
+absl::StatusOr<Shape> FilterShape(const Shape& filter, int64_t channels, bool depthwise) {
+  if (!depthwise || filter.rank() != 4) return filter;
+  if (filter.dim(2) >= 0 && channels >= 0 && filter.dim(2) != channels) {
+    return absl::InvalidArgumentError(absl::StrCat("the filter ", filter.ToString(), " is for ",
+                                                   filter.dim(2), " channels, the input has ",
+                                                   channels));
+  }
+  const int64_t in = std::max(filter.dim(2), channels);
+  const bool known = in >= 0 && filter.dim(3) >= 0;
+  int64_t out = -1;
+  if (known) {
+    ASSIGN_OR_RETURN(out, CheckedMultiply(in, filter.dim(3)));
+  }
+  return Shape{filter.dim(0), filter.dim(1), 1, out};
+}
+
+absl::StatusOr<ConvGeometry> GeometryOf(const WindowAttrs& attrs, const Shape& input,
+                                        const Shape& filter, bool depthwise) {
+  const int64_t channels = input.rank() == 4 ? input.dim(attrs.channel_axis()) : -1;
+  ASSIGN_OR_RETURN(Shape as_grouped, FilterShape(filter, channels, depthwise));
+  return ConvGeometry::Make(attrs, input, as_grouped);
+}
+
 template <typename T>
-absl::Status Forward(KernelContext& context, const WindowAttrs& attrs) {
+absl::Status Forward(KernelContext& context, const WindowAttrs& attrs, bool depthwise) {
   const Tensor& x = context.input(0);
   const Tensor& filter = context.input(1);
-  ASSIGN_OR_RETURN(ConvGeometry g, ConvGeometry::Make(attrs, x.shape(), filter.shape()));
+  ASSIGN_OR_RETURN(ConvGeometry g, GeometryOf(attrs, x.shape(), filter.shape(), depthwise));
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, g.OutputShape()));
   if (y.num_elements() > 0) {
     if constexpr (std::is_same_v<T, float>) {
@@ -101,11 +126,11 @@ absl::Status CheckGradientShape(const ConvGeometry& g, const Tensor& dy) {
 }
 
 template <typename T>
-absl::Status BackwardInput(KernelContext& context, const WindowAttrs& attrs) {
+absl::Status BackwardInput(KernelContext& context, const WindowAttrs& attrs, bool depthwise) {
   ASSIGN_OR_RETURN(Shape input_shape, ShapeFromTensor(context.input(0), "input_sizes"));
   const Tensor& filter = context.input(1);
   const Tensor& dy = context.input(2);
-  ASSIGN_OR_RETURN(ConvGeometry g, ConvGeometry::Make(attrs, input_shape, filter.shape()));
+  ASSIGN_OR_RETURN(ConvGeometry g, GeometryOf(attrs, input_shape, filter.shape(), depthwise));
   RETURN_IF_ERROR(CheckGradientShape(g, dy));
   ASSIGN_OR_RETURN(Tensor dx, context.Allocate(DTypeOf<T>, input_shape));
   if (dx.num_elements() > 0) {
@@ -125,11 +150,11 @@ absl::Status BackwardInput(KernelContext& context, const WindowAttrs& attrs) {
 }
 
 template <typename T>
-absl::Status BackwardFilter(KernelContext& context, const WindowAttrs& attrs) {
+absl::Status BackwardFilter(KernelContext& context, const WindowAttrs& attrs, bool depthwise) {
   const Tensor& x = context.input(0);
   ASSIGN_OR_RETURN(Shape filter_shape, ShapeFromTensor(context.input(1), "filter_sizes"));
   const Tensor& dy = context.input(2);
-  ASSIGN_OR_RETURN(ConvGeometry g, ConvGeometry::Make(attrs, x.shape(), filter_shape));
+  ASSIGN_OR_RETURN(ConvGeometry g, GeometryOf(attrs, x.shape(), filter_shape, depthwise));
   RETURN_IF_ERROR(CheckGradientShape(g, dy));
   ASSIGN_OR_RETURN(Tensor df, context.Allocate(DTypeOf<T>, filter_shape));
   if (df.num_elements() > 0) {
@@ -148,21 +173,24 @@ absl::Status BackwardFilter(KernelContext& context, const WindowAttrs& attrs) {
   return absl::OkStatus();
 }
 
-template <Pass kPass>
+template <Pass kPass, bool kDepthwise = false>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   ASSIGN_OR_RETURN(WindowAttrs attrs, WindowAttrs::Make(node));
   return DispatchType(RealTypes(), node.attr<DType>("T"), [&]<typename T>() -> KernelFunction {
     return [attrs](KernelContext& context) {
-      if constexpr (kPass == Pass::kForward) return Forward<T>(context, attrs);
-      if constexpr (kPass == Pass::kInput) return BackwardInput<T>(context, attrs);
-      if constexpr (kPass == Pass::kFilter) return BackwardFilter<T>(context, attrs);
+      if constexpr (kPass == Pass::kForward) return Forward<T>(context, attrs, kDepthwise);
+      if constexpr (kPass == Pass::kInput) return BackwardInput<T>(context, attrs, kDepthwise);
+      if constexpr (kPass == Pass::kFilter) return BackwardFilter<T>(context, attrs, kDepthwise);
     };
   });
 }
 
+template <bool kDepthwise>
 absl::Status ForwardShape(InferenceContext& c) {
   ASSIGN_OR_RETURN(WindowAttrs attrs, WindowAttrs::Make(c.node()));
-  ASSIGN_OR_RETURN(Shape shape, ConvOutputShape(attrs, c.input(0), c.input(1)));
+  const int64_t channels = c.input(0).rank() == 4 ? c.input(0).dim(attrs.channel_axis()) : -1;
+  ASSIGN_OR_RETURN(Shape filter, FilterShape(c.input(1), channels, kDepthwise));
+  ASSIGN_OR_RETURN(Shape shape, ConvOutputShape(attrs, c.input(0), filter));
   c.set_output(0, shape);
   return absl::OkStatus();
 }
@@ -187,29 +215,44 @@ AttrMap ConvAttrs(const Node& node) {
   return attrs;
 }
 
+// The names of the ops that the gradients of a convolution are made of.
+template <bool kDepthwise>
+struct Names {
+  static constexpr const char* kForward = kDepthwise ? "DepthwiseConv2dNative" : "Conv2D";
+  static constexpr const char* kInput =
+      kDepthwise ? "DepthwiseConv2dNativeBackpropInput" : "Conv2DBackpropInput";
+  static constexpr const char* kFilter =
+      kDepthwise ? "DepthwiseConv2dNativeBackpropFilter" : "Conv2DBackpropFilter";
+};
+
+template <bool kDepthwise>
 std::vector<Output> ForwardGradient(const GradientContext& g) {
+  using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {g.Op("Conv2DBackpropInput", {g.Op("Shape", {g.x(0)}), g.x(1), g.dy()}, attrs),
-          g.Op("Conv2DBackpropFilter", {g.x(0), g.Op("Shape", {g.x(1)}), g.dy()}, attrs)};
+  return {g.Op(Op::kInput, {g.Op("Shape", {g.x(0)}), g.x(1), g.dy()}, attrs),
+          g.Op(Op::kFilter, {g.x(0), g.Op("Shape", {g.x(1)}), g.dy()}, attrs)};
 }
 
+template <bool kDepthwise>
 std::vector<Output> InputGradient(const GradientContext& g) {
+  using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {Output(), g.Op("Conv2DBackpropFilter", {g.dy(), g.Op("Shape", {g.x(1)}), g.x(2)}, attrs),
-          g.Op("Conv2D", {g.dy(), g.x(1)}, attrs)};
+  return {Output(), g.Op(Op::kFilter, {g.dy(), g.Op("Shape", {g.x(1)}), g.x(2)}, attrs),
+          g.Op(Op::kForward, {g.dy(), g.x(1)}, attrs)};
 }
 
+template <bool kDepthwise>
 std::vector<Output> FilterGradient(const GradientContext& g) {
+  using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {g.Op("Conv2DBackpropInput", {g.Op("Shape", {g.x(0)}), g.dy(), g.x(2)}, attrs), Output(),
-          g.Op("Conv2D", {g.x(0), g.dy()}, attrs)};
+  return {g.Op(Op::kInput, {g.Op("Shape", {g.x(0)}), g.dy(), g.x(2)}, attrs), Output(),
+          g.Op(Op::kForward, {g.x(0), g.dy()}, attrs)};
 }
 
-OpSchema& AddConvAttrs(OpSchema& op) {
-  return op.TypeAttr("T", kRealDTypes)
-      .RequiredAttr("strides", AttrKind::kIntList)
-      .Attr("use_cudnn_on_gpu", true)
-      .StringAttr("padding", {"SAME", "VALID", "EXPLICIT"})
+OpSchema& AddConvAttrs(OpSchema& op, bool depthwise = false) {
+  op.TypeAttr("T", kRealDTypes).RequiredAttr("strides", AttrKind::kIntList);
+  if (!depthwise) op.Attr("use_cudnn_on_gpu", true);
+  return op.StringAttr("padding", {"SAME", "VALID", "EXPLICIT"})
       .Attr("explicit_paddings", std::vector<int64_t>())
       .StringAttr("data_format", {"NHWC", "NCHW"}, "NHWC")
       .Attr("dilations", std::vector<int64_t>{1, 1, 1, 1});
@@ -217,6 +260,82 @@ OpSchema& AddConvAttrs(OpSchema& op) {
 
 AttrMap Strided(int64_t stride, const char* padding) {
   return {{"strides", std::vector<int64_t>{1, stride, stride, 1}}, {"padding", padding}};
+}
+
+void AddDepthwise(OpRegistry& registry) {
+  const Tensor image = F({1, 2, 2, 2}, {1, 10, 2, 20, 3, 30, 4, 40});
+  const Tensor filter = F({1, 1, 2, 2}, {1, 2, 0.1f, -1});
+  const Tensor large = Ramp({2, 5, 4, 3}), large_filter = Ramp({3, 3, 3, 2});
+  AddConvAttrs(registry.Add("DepthwiseConv2dNative")
+                   .Doc("Each channel convolved with filters of its own [height, width, channels, "
+                        "multiplier].")
+                   .In("input", "T")
+                   .In("filter", "T")
+                   .Out("output", "T"),
+               true)
+      .Shape(ForwardShape<true>)
+      .Kernel(Make<Pass::kForward, true>)
+      .Gradient(ForwardGradient<true>)
+      .Example(
+          {.name = "one by one",
+           .inputs = {image, filter},
+           .attrs = Strided(1, "VALID"),
+           .expected = {F({1, 2, 2, 4}, {1, 2, 1, -10, 2, 4, 2, -20, 3, 6, 3, -30, 4, 8, 4, -40})}})
+      .Example({.name = "strided",
+                .inputs = {large, large_filter},
+                .attrs = Strided(2, "SAME"),
+                .tolerance = 1e-4})
+      .Example({.name = "empty",
+                .inputs = {F({0, 2, 2, 2}, {}), filter},
+                .attrs = Strided(1, "SAME"),
+                .expected = {F({0, 2, 2, 4}, {})}});
+  AddConvAttrs(registry.Add("DepthwiseConv2dNativeBackpropInput")
+                   .Doc("The gradient of DepthwiseConv2dNative by its input, whose shape is "
+                        "input_sizes.")
+                   .In("input_sizes", kInt32)
+                   .In("filter", "T")
+                   .In("out_backprop", "T")
+                   .Out("output", "T"),
+               true)
+      .Shape(SizesShape<0>)
+      .Kernel(Make<Pass::kInput, true>)
+      .Gradient(InputGradient<true>)
+      .Example({.name = "one by one",
+                .inputs = {I({4}, {1, 1, 1, 2}), filter, F({1, 1, 1, 4}, {1, 2, 3, 4})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({1, 1, 1, 2}, {5, -3.7f})}})
+      .Example({.name = "strided",
+                .inputs = {I({4}, {2, 5, 4, 3}), large_filter, Ramp({2, 3, 2, 6})},
+                .attrs = Strided(2, "SAME"),
+                .tolerance = 1e-4})
+      .Example({.name = "empty",
+                .inputs = {I({4}, {0, 1, 1, 2}), filter, F({0, 1, 1, 4}, {})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({0, 1, 1, 2}, {})}});
+  AddConvAttrs(registry.Add("DepthwiseConv2dNativeBackpropFilter")
+                   .Doc("The gradient of DepthwiseConv2dNative by its filter, whose shape is "
+                        "filter_sizes.")
+                   .In("input", "T")
+                   .In("filter_sizes", kInt32)
+                   .In("out_backprop", "T")
+                   .Out("output", "T"),
+               true)
+      .Shape(SizesShape<1>)
+      .Kernel(Make<Pass::kFilter, true>)
+      .Gradient(FilterGradient<true>)
+      .Example(
+          {.name = "one by one",
+           .inputs = {F({1, 1, 1, 2}, {2, 3}), I({4}, {1, 1, 2, 2}), F({1, 1, 1, 4}, {1, 2, 3, 4})},
+           .attrs = Strided(1, "VALID"),
+           .expected = {F({1, 1, 2, 2}, {2, 4, 9, 12})}})
+      .Example({.name = "strided",
+                .inputs = {large, I({4}, {3, 3, 3, 2}), Ramp({2, 3, 2, 6})},
+                .attrs = Strided(2, "SAME"),
+                .tolerance = 1e-4})
+      .Example({.name = "empty",
+                .inputs = {F({0, 1, 1, 2}, {}), I({4}, {1, 1, 2, 2}), F({0, 1, 1, 4}, {})},
+                .attrs = Strided(1, "VALID"),
+                .expected = {F({1, 1, 2, 2}, {0, 0, 0, 0})}});
 }
 
 }  // namespace
@@ -235,9 +354,9 @@ void RegisterConv2D(OpRegistry& registry) {
                    .In("input", "T")
                    .In("filter", "T")
                    .Out("output", "T"))
-      .Shape(ForwardShape)
+      .Shape(ForwardShape<false>)
       .Kernel(Make<Pass::kForward>)
-      .Gradient(ForwardGradient)
+      .Gradient(ForwardGradient<false>)
       .Example({.name = "valid",
                 .inputs = {image, filter},
                 .attrs = Strided(1, "VALID"),
@@ -278,7 +397,7 @@ void RegisterConv2D(OpRegistry& registry) {
                    .Out("output", "T"))
       .Shape(SizesShape<0>)
       .Kernel(Make<Pass::kInput>)
-      .Gradient(InputGradient)
+      .Gradient(InputGradient<false>)
       .Example({.name = "valid",
                 .inputs = {I({4}, {1, 3, 3, 1}), filter, F({1, 2, 2, 1}, {1, 2, 3, 4})},
                 .attrs = Strided(1, "VALID"),
@@ -301,7 +420,7 @@ void RegisterConv2D(OpRegistry& registry) {
                    .Out("output", "T"))
       .Shape(SizesShape<1>)
       .Kernel(Make<Pass::kFilter>)
-      .Gradient(FilterGradient)
+      .Gradient(FilterGradient<false>)
       .Example({.name = "valid",
                 .inputs = {image, I({4}, {2, 2, 1, 1}), F({1, 2, 2, 1}, {1, 0, 0, 1})},
                 .attrs = Strided(1, "VALID"),
@@ -316,6 +435,7 @@ void RegisterConv2D(OpRegistry& registry) {
                 .inputs = {F({0, 3, 3, 1}, {}), I({4}, {2, 2, 1, 1}), F({0, 2, 2, 1}, {})},
                 .attrs = Strided(1, "VALID"),
                 .expected = {F({2, 2, 1, 1}, {0, 0, 0, 0})}});
+  AddDepthwise(registry);
 }
 
 }  // namespace espalier

@@ -7,6 +7,7 @@
 // cut by groups, so the numbers do not depend on threads.
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
+#include "espalier/ops/array_copy.h"
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
 #include "espalier/ops/philox.h"
@@ -29,10 +31,12 @@ class NodeGenerator {
  public:
   NodeGenerator(uint64_t seed, uint64_t seed2) : generator_(Seeded(seed, seed2)) {}
 
-  Philox Reserve(uint64_t outputs) {
+  Philox Reserve(uint64_t outputs) { return ReserveGroups(outputs * kReservedPerOutput); }
+  // So many groups of four 32-bit numbers.
+  Philox ReserveGroups(uint64_t groups) {
     absl::MutexLock lock(&mutex_);
     const Philox mine = generator_;
-    generator_.Skip(outputs * kReservedPerOutput);
+    generator_.Skip(groups);
     return mine;
   }
 
@@ -260,6 +264,29 @@ absl::StatusOr<KernelFunction> MakeInt(const Node& node) {
       });
 }
 
+// Fisher and Yates from the front, a number for each place but the last, as TensorFlow draws them.
+template <typename S>
+absl::Status Shuffle(KernelContext& context, NodeGenerator& generator) {
+  const Tensor& x = context.input(0);
+  const int64_t rows = x.rank() == 0 ? 0 : x.dim(0);
+  if (rows < 2) {
+    context.ForwardValue(0, 0);
+    return absl::OkStatus();
+  }
+  Philox g = generator.ReserveGroups(static_cast<uint64_t>(rows - 1 + 3) / 4);
+  SingleDraws draw(g);
+  std::vector<int64_t> order(rows);
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t i = 0; i + 1 < rows; ++i)
+    std::swap(order[i], order[i + draw() % static_cast<uint32_t>(rows - i)]);
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(x.dtype(), x.shape()));
+  const int64_t width = x.num_elements() / rows;
+  for (int64_t i = 0; i < rows; ++i)
+    std::copy_n(Storage<S>(x) + order[i] * width, width, MutableStorage<S>(y) + i * width);
+  context.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
 absl::Status RandomShape(InferenceContext& c) {
   ASSIGN_OR_RETURN(Shape shape, c.ShapeFromInput(0));
   c.set_output(0, shape);
@@ -327,6 +354,29 @@ void RegisterRandom(OpRegistry& registry) {
                 .inputs = {I({1}, {0}), I({}, {0}), I({}, {0})},
                 .attrs = {{"seed", 1}, {"seed2", 2}},
                 .expected = {I({0}, {})}});
+  registry.Add("RandomShuffle")
+      .Doc("The rows in random order.")
+      .In("value", "T")
+      .Out("output", "T")
+      .Attr("seed", 0)
+      .Attr("seed2", 0)
+      .TypeAttr("T")
+      .Traits({.stateful = true})
+      .Shape(UnchangedShape)
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        const std::shared_ptr<NodeGenerator> generator = GeneratorOf(node);
+        return DispatchStorage(
+            RemoveRef(node.input(0).dtype()), [&]<typename S>() -> KernelFunction {
+              return
+                  [generator](KernelContext& context) { return Shuffle<S>(context, *generator); };
+            });
+      })
+      .NotDifferentiable("TensorFlow has no gradient for it")
+      .Example({.name = "vector",
+                .inputs = {I({5}, {0, 1, 2, 3, 4})},
+                .attrs = {{"seed", 1}, {"seed2", 2}}})
+      .Example({.name = "one row", .inputs = {F({1, 2}, {1, 2})}, .expected = {F({1, 2}, {1, 2})}})
+      .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = {F({0}, {})}});
 }
 
 }  // namespace espalier

@@ -150,6 +150,32 @@ std::vector<Output> ExtremumGradient(const GradientContext& g) {
   return {g(chosen) * g(SpreadBack(g, g(g.dy()) / g(count))), Output()};
 }
 
+// The product of all other elements: of those before times those behind, so that zeros do no harm.
+// The reduced axes are brought to the front and laid out as one.
+std::vector<Output> ProdGradient(const GradientContext& g) {
+  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output rank = g.Op("Size", {shape});
+  const Output zero = g.Scalar(rank, 0);
+  const Output axes = g.Op("Reshape", {g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}}), g.Int32s({-1})});
+  const Output reduced = g.Op("FloorMod", {g(axes) + g(rank), rank});
+  const Output all = g.Op("Range", {zero, rank, g.Scalar(rank, 1)});
+  const Output kept = g.Op("ListDiff", {all, reduced});
+  const Output order = g.Op("ConcatV2", {reduced, kept, zero}, {{"N", 2}});
+  const auto count = [&](const Output& of) {
+    return g.Op("Prod", {g.Op("GatherV2", {shape, of, zero}), g.Int32s({0})},
+                {{"keep_dims", false}});
+  };
+  const Output moved = g.Op("Transpose", {g.x(0), order});
+  const Output flat =
+      g.Op("Reshape", {moved, g.Op("Pack", {count(reduced), count(kept)}, {{"axis", 0}})});
+  const auto running = [&](bool reverse) {
+    return g(g.Op("Cumprod", {flat, zero}, {{"exclusive", true}, {"reverse", reverse}}));
+  };
+  const Output others = g.Op("Reshape", {running(false) * running(true), g.Op("Shape", {moved})});
+  const Output back = g.Op("Transpose", {others, g.Op("InvertPermutation", {order})});
+  return {g(SpreadBack(g, g.dy())) * g(back), Output()};
+}
+
 template <typename R, bool kMean = false>
 OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
   return registry.Add(name)
@@ -192,11 +218,9 @@ void RegisterReductions(OpRegistry& registry) {
       .Example(Over("no axes", m, I({0}, {}), m))
       .Example(Over("empty result", empty, I({1}, {1}), F({0}, {})));
   Add<ProdOf>(registry, "Prod", "The product over axes; 1 over none.")
-      .GradientMissing("the product's gradient comes with the array ops it is made of")
-      .Example({.name = "rows",
-                .inputs = {m, I({1}, {1})},
-                .expected = {F({2}, {7.5f, 126})},
-                .check_gradient = false})
+      .Gradient(ProdGradient)
+      .Example(Over("rows", m, I({1}, {1}), F({2}, {7.5f, 126})))
+      .Example(Over("a zero", F({2, 2}, {0, 2, 3, 4}), I({1}, {-2}), F({1, 2}, {0, 8}), true))
       .Example({.name = "integers",
                 .inputs = {I({2, 2}, {1, 2, 3, 4}), I({1}, {0})},
                 .expected = {I({2}, {3, 8})}})

@@ -30,11 +30,22 @@ if [ "${#changed[@]}" -gt 0 ]; then
   for folder in bazel-bin/_virtual_includes/* bazel-bin/*/_virtual_includes/* bazel-bin/*/*/_virtual_includes/*; do
     [ -d "$folder" ] && includes+=(-I "$folder")
   done
+  flags=(-x c++ -std=c++20 -march=x86-64-v3 "${includes[@]}" -isystem /usr/include/eigen3
+    -DESPALIER_ISA=base '-DESPALIER_ISA_NAME="base"')
   echo "clang-tidy on ${#changed[@]} changed files"
-  printf '%s\n' "${changed[@]}" | xargs -P "$(nproc)" -n 1 sh -c '
-    file=$1; shift
-    clang-tidy --quiet "$file" -- "$@" 2>/dev/null || { echo "clang-tidy: $file" >&2; exit 1; }' \
-    tidy {} >/dev/null || failed=1
+  running=0
+  for file in "${changed[@]}"; do
+    clang-tidy --quiet "$file" -- "${flags[@]}" 2>/dev/null &
+    running=$((running + 1))
+    if [ "$running" -ge "$(nproc)" ]; then
+      wait -n || failed=1
+      running=$((running - 1))
+    fi
+  done
+  while [ "$running" -gt 0 ]; do
+    wait -n || failed=1
+    running=$((running - 1))
+  done
 fi
 [ "$failed" -eq 0 ] && echo "Style: ok"
 exit "$failed"

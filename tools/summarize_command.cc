@@ -23,23 +23,27 @@ std::string Grouped(int64_t number) {
   return absl::StrCat(Grouped(number / 1000), ",", absl::Dec(number % 1000, absl::kZeroPad3));
 }
 
-// Multiply-adds of a product or convolution when the shapes are known, else -1: each element of the
-// output takes as many as the filter (or the row) has elements for one output channel.
+// Multiply-adds of a product or convolution when the shapes are known but for the batch, which
+// counts as one example; else -1. Each element of the output takes as many as the filter (or the
+// row) has elements for one output channel.
 int64_t MultiplyAdds(const Node& node) {
   if (node.num_inputs() < 2 || node.num_outputs() < 1) return 0;
   const Shape& x = node.input(0).shape();
   const Shape& w = node.input(1).shape();
-  const Shape& y = node.output_shape(0);
+  Shape y = node.output_shape(0);
+  if (y.rank() > 0 && y.dim(0) < 0) y.set_dim(0, 1);
+  int64_t terms = 0;
   if (node.op().starts_with("BatchMatMul") || node.op() == "MatMul") {
-    if (!x.IsFullyKnown() || !y.IsFullyKnown() || x.rank() < 2) return -1;
+    if (x.rank() < 2) return -1;
     const char* transposed = node.op() == "MatMul" ? "transpose_a" : "adj_x";
-    return y.num_elements() * x.dim(x.rank() - (node.attr<bool>(transposed) ? 2 : 1));
+    terms = x.dim(x.rank() - (node.attr<bool>(transposed) ? 2 : 1));
+  } else if (node.op() == "Conv2D" || node.op() == "DepthwiseConv2dNative") {
+    if (!w.IsFullyKnown()) return -1;
+    terms = w.dim(0) * w.dim(1) * (node.op() == "Conv2D" ? w.dim(2) : 1);
+  } else {
+    return 0;
   }
-  if (node.op() == "Conv2D" || node.op() == "DepthwiseConv2dNative") {
-    if (!w.IsFullyKnown() || !y.IsFullyKnown()) return -1;
-    return y.num_elements() * w.dim(0) * w.dim(1) * (node.op() == "Conv2D" ? w.dim(2) : 1);
-  }
-  return 0;
+  return terms < 0 || !y.IsFullyKnown() ? -1 : terms * y.num_elements();
 }
 
 class Report {
@@ -84,14 +88,21 @@ class Report {
         absl::PrintF("  %-40s %s\n", node->name(),
                      Typed(node->output_dtype(0), node->output_shape(0)));
     }
+    int initial_values = 0;
     absl::PrintF("\nOutputs (nothing consumes them)\n");
     for (const auto& node : graph_.nodes()) {
-      if (used.contains(node.get()) || node->traits().is_variable) continue;
+      if (used.contains(node.get()) || node->traits().is_variable || node->traits().is_constant)
+        continue;
+      if (node->traits().initializes) {
+        ++initial_values;
+        continue;
+      }
       const std::string type = node->num_outputs() == 0
                                    ? "(operation)"
                                    : Typed(node->output_dtype(0), node->output_shape(0));
       absl::PrintF("  %-40s %s  %s\n", node->name(), type, node->op());
     }
+    if (initial_values > 0) absl::PrintF("  and %d initial values of variables\n", initial_values);
   }
 
   void Variables() const {
@@ -181,7 +192,10 @@ class Report {
     absl::PrintF("\nOps: %d kinds\n", sorted.size());
     for (const auto& [op, count] : sorted)
       absl::PrintF("  %6d  %s%s\n", count, op, unknown.contains(op) ? "  (unknown here)" : "");
-    absl::PrintF("\nMultiply-adds in products and convolutions: %s", Grouped(multiply_adds));
+    absl::PrintF(
+        "\nMultiply-adds in products and convolutions, forward and backward, an unknown batch as "
+        "1: %s",
+        Grouped(multiply_adds));
     if (unsized > 0) absl::PrintF(", and %d nodes whose shapes are not known", unsized);
     absl::PrintF("\n");
     if (!unknown.empty())
