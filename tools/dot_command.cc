@@ -81,7 +81,7 @@ class DotWriter {
   }
 
   void WriteScope(const NameScope& scope, const std::string& path, int level) {
-    const std::string indent(2 * level, ' ');
+    const std::string indent(2 * static_cast<size_t>(level), ' ');
     for (const auto& [name, child] : scope.scopes) {
       const std::string inner = path.empty() ? name : absl::StrCat(path, "/", name);
       if (level >= depth_) {

@@ -69,7 +69,7 @@ class RunCommand : public Command {
       ASSIGN_OR_RETURN(script, ReadSessionScript(script_));
     }
     Graph graph;
-    if (const absl::Status status = Import(graph); !status.ok()) {
+    if (absl::Status status = Import(graph); !status.ok()) {
       // The graph itself is what a script's last step may expect to be refused.
       if (script.steps().empty() || !IsExpected(*script.steps().rbegin(), status)) return status;
       absl::FPrintF(stderr, "the graph is refused as expected: %s\n", status.ToString());

@@ -1,5 +1,5 @@
-// Tested by mnist_test.cc and tests/errors_test.cc. The IDX format: a magic number (2051 images, 2049 labels), the
-// sizes, the bytes; big endian.
+// Tested by mnist_test.cc and tests/errors_test.cc. The IDX format: a magic number (2051 images,
+// 2049 labels), the sizes, the bytes; big endian.
 #include "espalier/train/mnist.h"
 
 #include <zlib.h>
