@@ -93,6 +93,13 @@ class NdIndex {
   std::vector<int64_t> at_;
 };
 
+// Numbers as a vector of int32 or int64, whichever an attr asks for.
+inline Tensor AsIndices(const std::vector<int64_t>& values, DType type) {
+  const Shape shape = {static_cast<int64_t>(values.size())};
+  if (type == kInt64) return Tensor::FromVector<int64_t>(shape, values);
+  return Tensor::FromVector<int32_t>(shape, std::vector<int32_t>(values.begin(), values.end()));
+}
+
 }  // namespace espalier
 
 #endif  // ESPALIER_OPS_INDEXING_H_
