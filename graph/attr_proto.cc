@@ -1,4 +1,7 @@
 // Attributes and tensors as messages. Tested by graph_def_test.cc.
+#include <algorithm>
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/graph_def.h"
 #include "espalier/graph/status_macros.h"
@@ -79,6 +82,29 @@ void ShapeToProto(const Shape& shape, proto::TensorShapeProto* message) {
   for (int64_t dim : shape.dims()) message->add_dim()->set_size(dim);
 }
 
+// In all typed fields together.
+int ValuesIn(const proto::TensorProto& p) {
+  return p.float_val_size() + p.double_val_size() + p.int_val_size() + p.int64_val_size() +
+         p.bool_val_size() + p.uint32_val_size() + p.uint64_val_size() + p.half_val_size() +
+         p.string_val_size() + p.resource_handle_val_size();
+}
+
+// A few bytes may stand for a tensor full of one value; so much of it is believed.
+constexpr int64_t kMaxSplatBytes = int64_t{1} << 30;
+
+absl::Status CheckSplat(const proto::TensorProto& message, DType dtype, const Shape& shape) {
+  if (!shape.IsFullyKnown()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a tensor of the unknown shape ", shape.ToString()));
+  }
+  ASSIGN_OR_RETURN(const int64_t count, shape.CheckedNumElements());
+  const auto limit = kMaxSplatBytes / std::max<int64_t>(1, static_cast<int64_t>(DTypeSize(dtype)));
+  if (count <= limit || static_cast<int64_t>(message.tensor_content().size()) >= kMaxSplatBytes)
+    return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("a tensor of shape ", shape.ToString(),
+                                                   " out of ", ValuesIn(message), " values"));
+}
+
 absl::Status FillFromField(const proto::TensorProto& message, Tensor& tensor) {
   const int64_t count = tensor.num_elements();
   const auto fill = [&](auto* data, const auto& field, auto convert) -> absl::Status {
@@ -104,8 +130,18 @@ absl::Status FillFromField(const proto::TensorProto& message, Tensor& tensor) {
                 });
   }
   return DispatchType(PlainTypes(), tensor.dtype(), [&]<typename T>() -> absl::Status {
-    return fill(tensor.mutable_data<T>(), Field<T>::get(message),
-                [](auto v) { return FromField<T>(v); });
+    const auto& field = Field<T>::get(message);
+    if (field.empty() && ValuesIn(message) > 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          ValuesIn(message), " values in a field that is not that of ", DTypeName(DTypeOf<T>)));
+    }
+    if constexpr (std::is_same_v<T, Eigen::half> || std::is_same_v<T, Eigen::bfloat16>) {
+      for (const int32_t bits : field) {
+        if (bits < 0 || bits > std::numeric_limits<uint16_t>::max())
+          return absl::InvalidArgumentError(absl::StrCat("half_val ", bits, " has over 16 bits"));
+      }
+    }
+    return fill(tensor.mutable_data<T>(), field, [](auto v) { return FromField<T>(v); });
   });
 }
 
@@ -220,6 +256,7 @@ proto::TensorProto TensorToProto(const Tensor& tensor) {
 absl::StatusOr<Tensor> TensorFromProto(const proto::TensorProto& message) {
   ASSIGN_OR_RETURN(Shape shape, ShapeFromProto(message.tensor_shape()));
   const auto dtype = static_cast<DType>(message.dtype());
+  RETURN_IF_ERROR(CheckSplat(message, dtype, shape));
   ASSIGN_OR_RETURN(Tensor tensor, Tensor::Allocate(dtype, shape));
   if (message.tensor_content().empty()) {
     RETURN_IF_ERROR(FillFromField(message, tensor));

@@ -26,10 +26,15 @@ namespace espalier {
 class CondContext {
  public:
   CondContext(CondContext* parent, const Output& pred, int branch)
-      : parent_(parent), pred_(pred), branch_(branch) {}
+      : parent_(parent),
+        depth_(parent == nullptr ? 1 : parent->depth_ + 1),
+        pred_(pred),
+        branch_(branch) {}
 
   // The branch around the Cond; null outside.
   CondContext* parent() const { return parent_; }
+  // How many branches deep this one is, itself included.
+  int depth() const { return depth_; }
   // The predicate, a tensor of the parent.
   const Output& pred() const { return pred_; }
   // Alive exactly when the branch is taken.
@@ -41,6 +46,7 @@ class CondContext {
  private:
   friend absl::StatusOr<Output> CaptureInto(CondContext* context, const Output& output);
   CondContext* parent_;
+  int depth_;
   Output pred_;
   Output pivot_;
   int branch_;

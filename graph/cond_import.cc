@@ -4,11 +4,7 @@
 namespace espalier {
 namespace {
 
-int Depth(const CondContext* context) {
-  int depth = 0;
-  for (; context != nullptr; context = context->parent()) ++depth;
-  return depth;
-}
+int Depth(const CondContext* context) { return context == nullptr ? 0 : context->depth(); }
 
 bool SplitsABranch(const OpTraits& traits, const Output& pred) {
   return traits.is_switch && pred.valid() && !pred.node()->traits().is_loop_cond;

@@ -15,6 +15,8 @@
 namespace espalier {
 namespace {
 
+// TensorFlow 2.21's: what it reads, this reads.
+constexpr int kConsumerVersion = 2474;
 // A placeholder's empty shape meant "unknown" in graphs of producers before this version.
 constexpr int kScalarPlaceholderShapes = 24;
 
@@ -57,6 +59,7 @@ class Importer {
   Importer(const proto::GraphDef& def, Graph& graph) : def_(def), graph_(graph), branches_(graph) {}
 
   absl::Status Run() {
+    RETURN_IF_ERROR(CheckVersions());
     RETURN_IF_ERROR(Index());
     RETURN_IF_ERROR(Order());
     for (int i : order_) RETURN_IF_ERROR(AddNode(def_.node(i)));
@@ -76,6 +79,26 @@ class Importer {
   absl::Status Error(const proto::NodeDef& node, const std::string& what) const {
     return absl::InvalidArgumentError(absl::StrCat(absl::CHexEscape(node.op().substr(0, 256)),
                                                    " node ", Quoted(node.name()), ": ", what));
+  }
+
+  absl::Status CheckVersions() const {
+    const proto::VersionDef& versions = def_.versions();
+    if (versions.producer() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("versions.producer must not be negative, received ", versions.producer()));
+    }
+    if (versions.min_consumer() > kConsumerVersion) {
+      return absl::InvalidArgumentError(absl::StrCat("the graph needs a reader of version ",
+                                                     versions.min_consumer(), ", this one has ",
+                                                     kConsumerVersion));
+    }
+    for (const int version : versions.bad_consumers()) {
+      if (version == kConsumerVersion) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("versions.bad_consumers excludes this reader, ", kConsumerVersion));
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Index() {
@@ -255,17 +278,22 @@ absl::StatusOr<proto::GraphDef> ExportGraphDef(const Graph& graph) {
   return def;
 }
 
+absl::Status CheckNodeCount(int64_t count, const ImportLimits& limits) {
+  if (count <= limits.max_nodes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(count, " nodes are over the limit of ", limits.max_nodes));
+}
+
 absl::Status ImportGraphDef(const proto::GraphDef& def, Graph& graph, const ImportLimits& limits) {
-  if (def.node_size() > limits.max_nodes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(def.node_size(), " nodes are over the limit of ", limits.max_nodes));
-  }
+  RETURN_IF_ERROR(CheckNodeCount(def.node_size(), limits));
   absl::Status status = Importer(def, graph).Run();
   if (!status.ok()) graph.RecordError(status);  // half a graph must not run
   return status;
 }
 
-absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what) {
+absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what,
+                                              const ImportLimits& limits) {
+  RETURN_IF_ERROR(CheckNodeCount(CountFields(bytes, {proto::GraphDef::kNodeFieldNumber}), limits));
   proto::GraphDef def;
   RETURN_IF_ERROR(ParseMessage(bytes, what, &def));
   return def;
@@ -273,7 +301,7 @@ absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const st
 
 absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path, const ImportLimits& limits) {
   ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, limits.max_file_bytes));
-  return ParseGraphDef(bytes, path);
+  return ParseGraphDef(bytes, path, limits);
 }
 
 absl::Status WriteGraphDef(const proto::GraphDef& def, const std::string& path) {

@@ -23,7 +23,7 @@ namespace espalier {
 
 struct ImportLimits {
   int64_t max_file_bytes = int64_t{2} << 30;
-  int64_t max_nodes = 10'000'000;
+  int64_t max_nodes = 4'000'000;
 };
 
 // Every node with every attribute, in the order of creation. Fails with the graph's error when it
@@ -36,10 +36,15 @@ absl::StatusOr<proto::GraphDef> ExportGraphDef(const Graph& graph);
 absl::Status ImportGraphDef(const proto::GraphDef& def, Graph& graph,
                             const ImportLimits& limits = {});
 
+// RESOURCE_EXHAUSTED over the limits, told before the bytes are parsed.
 absl::StatusOr<proto::GraphDef> ReadGraphDef(const std::string& path,
                                              const ImportLimits& limits = {});
-absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what);
+absl::StatusOr<proto::GraphDef> ParseGraphDef(const std::string& bytes, const std::string& what,
+                                              const ImportLimits& limits = {});
 absl::Status WriteGraphDef(const proto::GraphDef& def, const std::string& path);
+
+// RESOURCE_EXHAUSTED for more nodes than the limits allow.
+absl::Status CheckNodeCount(int64_t count, const ImportLimits& limits);
 
 // One tensor to its message and back. INVALID_ARGUMENT for contents that do not fit the shape.
 proto::TensorProto TensorToProto(const Tensor& tensor);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/proto_file.h"
 #include "espalier/graph/status_macros.h"
@@ -22,30 +23,50 @@ bool HasSoundNodes(const proto::GraphDef& def) {
   });
 }
 
-// A name in a collection: "node" or "node:output".
-void AddByName(Graph& graph, const std::string& key, const std::string& name) {
-  if (name.find(':') != std::string::npos) {
-    if (const absl::StatusOr<Output> output = graph.FindOutput(name); output.ok())
-      graph.AddToCollection(key, *output);
-  } else if (const Node* node = graph.FindNode(name)) {
-    graph.AddToCollection(key, Operation(node));
-  }
+absl::Status BadEntry(const std::string& key, const absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("collection '", absl::CHexEscape(key.substr(0, 256)), "': ", what));
 }
 
-void AddVariable(Graph& graph, const std::string& key, const std::string& bytes) {
+std::string Quoted(const std::string& name) {
+  return absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)), "'");
+}
+
+// A name in a collection: "node" or "node:output".
+absl::Status AddByName(Graph& graph, const std::string& key, const std::string& name) {
+  if (name.find(':') != std::string::npos) {
+    const absl::StatusOr<Output> output = graph.FindOutput(name);
+    if (!output.ok()) return BadEntry(key, output.status().message());
+    graph.AddToCollection(key, *output);
+    return absl::OkStatus();
+  }
+  const Node* node = graph.FindNode(name);
+  if (node == nullptr) return BadEntry(key, absl::StrCat("no node is named ", Quoted(name)));
+  graph.AddToCollection(key, Operation(node));
+  return absl::OkStatus();
+}
+
+absl::Status AddVariable(Graph& graph, const std::string& key, const std::string& bytes) {
   proto::VariableDef variable;
-  if (!variable.ParseFromString(bytes)) return;
+  if (!variable.ParseFromString(bytes)) return BadEntry(key, "an entry is no VariableDef");
   const absl::StatusOr<Output> output = graph.FindOutput(variable.variable_name());
-  if (!output.ok()) return;
+  if (!output.ok()) return BadEntry(key, output.status().message());
   graph.AddToCollection(key, *output);
   if (const Node* assign = graph.FindNode(variable.initializer_name()))
     graph.initializers()[output->node()] = assign;
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<proto::MetaGraphDef> ParseMetaGraph(const std::string& bytes,
-                                                   const std::string& what) {
+                                                   const std::string& what,
+                                                   const ImportLimits& limits) {
+  // As either kind.
+  RETURN_IF_ERROR(CheckNodeCount(CountFields(bytes, {proto::GraphDef::kNodeFieldNumber}), limits));
+  RETURN_IF_ERROR(CheckNodeCount(CountFields(bytes, {proto::MetaGraphDef::kGraphDefFieldNumber,
+                                                     proto::GraphDef::kNodeFieldNumber}),
+                                 limits));
   proto::MetaGraphDef meta;
   proto::GraphDef def;
   const absl::Status as_graph = ParseMessage(bytes, what, &def);
@@ -68,7 +89,7 @@ absl::StatusOr<proto::MetaGraphDef> ParseMetaGraph(const std::string& bytes,
 absl::StatusOr<proto::MetaGraphDef> ReadMetaGraph(const std::string& path,
                                                   const ImportLimits& limits) {
   ASSIGN_OR_RETURN(std::string bytes, ReadFile(path, limits.max_file_bytes));
-  return ParseMetaGraph(bytes, path);
+  return ParseMetaGraph(bytes, path, limits);
 }
 
 absl::Status ImportMetaGraph(const proto::MetaGraphDef& meta, Graph& graph,
@@ -79,10 +100,11 @@ absl::Status ImportMetaGraph(const proto::MetaGraphDef& meta, Graph& graph,
   std::sort(keys.begin(), keys.end());
   for (const std::string& key : keys) {
     const proto::CollectionDef& collection = meta.collection_def().at(key);
-    for (const std::string& name : collection.node_list().value()) AddByName(graph, key, name);
+    for (const std::string& name : collection.node_list().value())
+      RETURN_IF_ERROR(AddByName(graph, key, name));
     if (key.ends_with("variables")) {
       for (const std::string& bytes : collection.bytes_list().value())
-        AddVariable(graph, key, bytes);
+        RETURN_IF_ERROR(AddVariable(graph, key, bytes));
     }
   }
   return absl::OkStatus();

@@ -1,7 +1,8 @@
 // Graph files of either kind: a GraphDef, or a MetaGraphDef with its collections and signatures.
 //
-//   ASSIGN_OR_RETURN(proto::MetaGraphDef meta, ReadMetaGraph("model.meta"));   // or a plain
-//   GraphDef Graph graph; RETURN_IF_ERROR(ImportMetaGraph(meta, graph));
+//   ASSIGN_OR_RETURN(proto::MetaGraphDef meta, ReadMetaGraph("model.meta"));  // or a GraphDef
+//   Graph graph;
+//   RETURN_IF_ERROR(ImportMetaGraph(meta, graph));
 //   graph.collection(kTrainableVariables)
 //
 // Binary or text, told by content. A plain GraphDef reads as a MetaGraphDef that has nothing but
@@ -21,13 +22,14 @@ namespace espalier {
 
 // INVALID_ARGUMENT for bytes that are neither kind; `what` names them in the message.
 absl::StatusOr<proto::MetaGraphDef> ParseMetaGraph(const std::string& bytes,
-                                                   const std::string& what);
+                                                   const std::string& what,
+                                                   const ImportLimits& limits = {});
 // NOT_FOUND, RESOURCE_EXHAUSTED over the limits, else as ParseMetaGraph.
 absl::StatusOr<proto::MetaGraphDef> ReadMetaGraph(const std::string& path,
                                                   const ImportLimits& limits = {});
 
-// As ImportGraphDef; then the collections. An entry that names no node of the graph is skipped:
-// collections are hints.
+// As ImportGraphDef; then the collections. INVALID_ARGUMENT naming the collection for an entry that
+// names no node of the graph, or is no VariableDef where one is due.
 absl::Status ImportMetaGraph(const proto::MetaGraphDef& meta, Graph& graph,
                              const ImportLimits& limits = {});
 

@@ -12,6 +12,12 @@
 namespace espalier {
 namespace {
 
+// TensorFlow's numbers end here; those of refs begin at 101.
+bool IsNamedType(DType type) {
+  constexpr int kLastType = 63;
+  return type != kInvalidDType && static_cast<int>(type) > 0 && static_cast<int>(type) <= kLastType;
+}
+
 class Resolver {
  public:
   Resolver(const OpSchema& schema, const NodeSpec& spec) : schema_(schema), spec_(spec) {}
@@ -115,6 +121,10 @@ class Resolver {
     if (it->second.kind() != attr.kind) {
       return Error(absl::StrCat("attr ", attr.name, " must be ", AttrKindName(attr.kind),
                                 ", received ", AttrKindName(it->second.kind())));
+    }
+    if (attr.kind == AttrKind::kType && !IsNamedType(std::get<DType>(it->second))) {
+      return Error(absl::StrCat("attr ", attr.name, " must be an element type, received ",
+                                DTypeName(std::get<DType>(it->second))));
     }
     if (attr.kind == AttrKind::kType && !attr.allowed_types.empty()) {
       const DType type = std::get<DType>(it->second);

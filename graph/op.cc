@@ -58,6 +58,10 @@ OpSchema& OpSchema::OutList(std::string name, std::string number_attr, std::stri
                       .number_attr = std::move(number_attr)});
   return *this;
 }
+OpSchema& OpSchema::OutTypes(std::string name, std::string type_list_attr) {
+  outputs_.push_back({.name = std::move(name), .type_list_attr = std::move(type_list_attr)});
+  return *this;
+}
 OpSchema& OpSchema::TypeAttr(std::string name, std::vector<DType> allowed,
                              AttrValue default_value) {
   attrs_.push_back({.name = std::move(name),

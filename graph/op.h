@@ -122,6 +122,7 @@ class OpSchema {
   OpSchema& Out(std::string name, DType type);
   OpSchema& RefOut(std::string name, std::string type_attr);
   OpSchema& OutList(std::string name, std::string number_attr, std::string type_attr);
+  OpSchema& OutTypes(std::string name, std::string type_list_attr);
   // A type attr; `allowed` empty means any. With a default it may be left out though no input fixes
   // it.
   OpSchema& TypeAttr(std::string name, std::vector<DType> allowed = {},

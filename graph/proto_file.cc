@@ -1,17 +1,21 @@
 // Tested by graph_def_test.cc.
 #include "espalier/graph/proto_file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/status_macros.h"
+#include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
+#include "google/protobuf/wire_format_lite.h"
 
 namespace espalier {
 namespace {
@@ -39,20 +43,33 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 
 }  // namespace
 
+// Read piece by piece into memory of our own: the file may be a pipe, or change meanwhile.
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path));
-  const int64_t size = file.tellg();
-  if (size < 0) return absl::InvalidArgumentError(absl::StrCat("cannot read ", path));
-  if (size > max_bytes) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                             std::fclose);
+  struct stat about;
+  if (file == nullptr || fstat(fileno(file.get()), &about) != 0)
+    return absl::NotFoundError(absl::StrCat("cannot open ", path));
+  if (S_ISDIR(about.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat(path, " is a directory"));
+  const auto over = [&](int64_t size, const char* least) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(path, " has ", size, " bytes, the limit is ", max_bytes));
+        absl::StrCat(path, " has ", least, size, " bytes, the limit is ", max_bytes));
+  };
+  if (about.st_size > max_bytes) return over(about.st_size, "");
+  std::string bytes;
+  while (true) {
+    const size_t before = bytes.size();
+    bytes.resize(std::max<size_t>(2 * before, static_cast<size_t>(about.st_size) + 1));
+    const size_t got = std::fread(bytes.data() + before, 1, bytes.size() - before, file.get());
+    const bool all = before + got < bytes.size();
+    bytes.resize(before + got);
+    if (std::ferror(file.get()) != 0)
+      return absl::DataLossError(absl::StrCat("cannot read ", path));
+    if (static_cast<int64_t>(bytes.size()) > max_bytes)
+      return over(static_cast<int64_t>(bytes.size()), "at least ");
+    if (all) return bytes;
   }
-  std::string bytes(size, '\0');
-  file.seekg(0);
-  if (size > 0 && !file.read(bytes.data(), size))
-    return absl::DataLossError(absl::StrCat("cannot read ", path));
-  return bytes;
 }
 
 absl::Status WriteFile(const std::string& path, const std::string& bytes) {
@@ -65,6 +82,26 @@ absl::Status WriteFile(const std::string& path, const std::string& bytes) {
     return absl::UnavailableError(absl::StrCat("cannot write ", path));
   }
   return absl::OkStatus();
+}
+
+int64_t CountFields(absl::string_view bytes, absl::Span<const int> path) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  int64_t count = 0;
+  while (const uint32_t tag = in.ReadTag()) {
+    uint32_t size = 0;
+    if (WireFormatLite::GetTagFieldNumber(tag) != path[0] ||
+        WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!WireFormatLite::SkipField(&in, tag)) break;
+      continue;
+    }
+    const int start = (in.ReadVarint32(&size), in.CurrentPosition());
+    if (size > bytes.size() - start) break;
+    count += path.size() == 1 ? 1 : CountFields(bytes.substr(start, size), path.subspan(1));
+    if (!in.Skip(static_cast<int>(size))) break;
+  }
+  return count;
 }
 
 absl::Status ParseMessage(const std::string& bytes, const std::string& what,

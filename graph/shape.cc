@@ -16,6 +16,7 @@ Shape Shape::Unknown() {
 }
 
 Shape Shape::UnknownOfRank(int rank) {
+  if (rank < 0 || rank > kMaxRank) return Unknown();
   Shape shape;
   shape.dims_.assign(rank, kUnknownDim);
   return shape;

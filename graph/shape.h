@@ -35,7 +35,7 @@ class Shape {
 
   // Neither rank nor dimensions are known.
   static Shape Unknown();
-  // Known rank, every dimension unknown. REQUIRES: rank >= 0.
+  // Known rank, every dimension unknown; Unknown() for a rank that no tensor has.
   static Shape UnknownOfRank(int rank);
 
   bool has_rank() const { return !unknown_rank_; }

@@ -10,6 +10,7 @@ namespace espalier {
 namespace {
 
 constexpr int64_t kMaxFoldedElements = 4096;
+constexpr int64_t kMaxFoldedBytes = 64 * kMaxFoldedElements;
 
 // What a pass over the plan has learnt of one output.
 struct Fact {
@@ -214,9 +215,12 @@ class Decider {
       }
     }
     absl::StatusOr<KernelFunction> kernel = node.node->schema()->kernel()(*node.node);
-    if (!kernel.ok()) return;  // reported when the plan makes its kernels
+    if (!kernel.ok() || *kernel == nullptr) return;  // reported when the plan makes its kernels
     std::vector<Value> outputs(node.node->num_outputs());
-    const KernelEnvironment environment;
+    // An output of unknown shape may turn out large: it is refused before it takes memory.
+    const KernelEnvironment environment = {
+        .allocator = std::make_shared<RecyclingAllocator>(MemoryBudget{
+            .max_tensor_bytes = kMaxFoldedBytes, .max_live_bytes = 16 * kMaxFoldedBytes})};
     KernelContext context(*node.node, absl::MakeSpan(inputs), absl::MakeSpan(outputs), environment);
     if (!(*kernel)(context).ok()) return;  // reported by the Run
     for (const Value& output : outputs) {

@@ -31,10 +31,22 @@
 
 namespace espalier {
 
-// What travels along an edge: a tensor, or the variable itself.
+// Something that lives within one Run and goes with the edges that carry its handle: a stack, a
+// tensor array. Its class says what is thread-safe.
+class RunObject {
+ public:
+  RunObject() = default;
+  virtual ~RunObject() = default;
+  RunObject(const RunObject&) = delete;  // has an identity
+  RunObject& operator=(const RunObject&) = delete;
+};
+
+// What travels along an edge: a tensor, the variable itself, or a handle (a tensor) with its
+// object.
 struct Value {
   Tensor tensor;
   std::shared_ptr<VariableSlot> variable;
+  std::shared_ptr<RunObject> object = nullptr;
   bool present() const { return tensor.valid() || variable != nullptr; }
 };
 
@@ -64,7 +76,17 @@ class KernelContext {
   void set_output_variable(int i, std::shared_ptr<VariableSlot> variable) {
     outputs_[i].variable = std::move(variable);
   }
-  // Passes value or variable of input i on.
+  // The object behind the handle of input i; null when there is none, or one of another class.
+  template <typename T>
+  std::shared_ptr<T> object(int i) const {
+    return std::dynamic_pointer_cast<T>(inputs_[i].object);
+  }
+  // Output i becomes a handle of `object`.
+  void set_output_object(int i, std::shared_ptr<RunObject> object) {
+    outputs_[i].tensor = Tensor(ResourceHandle{.container = "", .name = node_.name()});
+    outputs_[i].object = std::move(object);
+  }
+  // Passes value, variable or object of input i on.
   void ForwardValue(int input, int output) { outputs_[output] = inputs_[input]; }
 
   absl::StatusOr<Tensor> Allocate(DType dtype, const Shape& shape) const {

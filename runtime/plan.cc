@@ -59,8 +59,14 @@ class Planner {
       const auto& shared = node.attr<std::string>("shared_name");
       const auto& container = node.attr<std::string>("container");
       const std::string key = absl::StrCat(container, "\n", shared.empty() ? node.name() : shared);
-      plan_->presets.push_back(
-          {node_slot_[i], {.variable = variables_.FindOrCreate(key, node.attr<DType>("dtype"))}});
+      const DType dtype = node.attr<DType>("dtype");
+      std::shared_ptr<VariableSlot> variable = variables_.FindOrCreate(key, dtype);
+      if (variable->dtype() != dtype) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            node.Describe(), ": attr dtype is ", DTypeName(dtype),
+            ", another node has declared the variable as ", DTypeName(variable->dtype())));
+      }
+      plan_->presets.push_back({node_slot_[i], {.variable = std::move(variable)}});
       return absl::OkStatus();
     }
     if (traits.is_switch || traits.is_merge || traits.is_enter) plan_->has_control_flow = true;

@@ -60,8 +60,8 @@ class Endpoint {
 class Target {
  public:
   Target(const Operation& operation) : where_(operation) {}  // NOLINT(google-explicit-constructor)
-  Target(const Output& output)
-      : where_(Operation(output)) {}                       // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Target(const Output& output) : where_(Operation(output)) {}
   Target(std::string name) : where_(std::move(name)) {}    // NOLINT(google-explicit-constructor)
   Target(const char* name) : where_(std::string(name)) {}  // NOLINT(google-explicit-constructor)
   absl::StatusOr<Operation> Resolve(const Graph& graph) const;
