@@ -52,6 +52,21 @@ inline std::vector<int64_t> StridesOf(const Shape& shape) {
   return strides;
 }
 
+// The sum of index[d] * strides[d] for every index of `shape`, in row-major order.
+inline std::vector<int64_t> OffsetsOf(const Shape& shape, const std::vector<int64_t>& strides) {
+  if (shape.num_elements() == 0) return {};
+  std::vector<int64_t> offsets = {0};
+  for (int d = 0; d < shape.rank(); ++d) {
+    std::vector<int64_t> finer;
+    finer.reserve(offsets.size() * shape.dim(d));
+    for (const int64_t offset : offsets) {
+      for (int64_t i = 0; i < shape.dim(d); ++i) finer.push_back(offset + i * strides[d]);
+    }
+    offsets = std::move(finer);
+  }
+  return offsets;
+}
+
 // Visits every index of `shape` in row-major order: body(linear index, sum of index[d] *
 // strides[d]).
 template <typename Body>
@@ -76,6 +91,36 @@ void ForEachStrided(const KernelContext& context, const Shape& shape,
         at -= shape.dim(d) * strides[d];
         index[d] = 0;
       }
+    }
+  });
+}
+
+// A kernel factory: Kernel<S>(node) for the storage type of input 0.
+template <template <typename> class Kernel>
+absl::StatusOr<KernelFunction> MakeMover(const Node& node) {
+  return DispatchStorage(RemoveRef(node.input(0).dtype()),
+                         [&node]<typename S>() -> KernelFunction { return Kernel<S>(node); });
+}
+
+// The index in each dimension of linear position i.
+inline void IndexOf(int64_t i, const Shape& shape, std::vector<int64_t>& index) {
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    index[d] = i % shape.dim(d);
+    i /= shape.dim(d);
+  }
+}
+
+// y[index] = x[source(index)] for every index of y, where source gives a linear position.
+template <typename S, typename Source>
+void MoveEach(const KernelContext& context, const Tensor& x, Tensor& y, const Source& source) {
+  const Shape& shape = y.shape();
+  const S* from = Storage<S>(x);
+  S* to = MutableStorage<S>(y);
+  context.ParallelFor(y.num_elements(), kElementwiseBlock, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> index(shape.rank());
+    for (int64_t i = begin; i < end; ++i) {
+      IndexOf(i, shape, index);
+      to[i] = from[source(index)];
     }
   });
 }

@@ -4,6 +4,7 @@
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
+#include "espalier/ops/array_copy.h"
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
 #include "espalier/ops/matrix_product.h"
@@ -55,15 +56,7 @@ absl::Status Multiply(KernelContext& context, bool adj_x, bool adj_y) {
       strides[b] = s.dim(d) == 1 ? 0 : stride;
       stride *= s.dim(d);
     }
-    std::vector<int64_t> all(batch.num_elements());
-    for (size_t i = 0; i < all.size(); ++i) {
-      int64_t rest = static_cast<int64_t>(i);
-      for (int d = batch.rank() - 1; d >= 0; --d) {
-        all[i] += rest % batch.dim(d) * strides[d];
-        rest /= batch.dim(d);
-      }
-    }
-    return all;
+    return OffsetsOf(batch, strides);
   };
   if (z.num_elements() > 0) {
     const std::vector<int64_t> from_x = starts(x.shape()), from_y = starts(y.shape());
@@ -126,16 +119,19 @@ void RegisterBatchMatMul(OpRegistry& registry) {
   const Tensor a = F({2, 1, 2}, {1, 2, 3, 4});
   const Tensor b = F({2, 2, 2}, {1, 0, 0.5f, 2, -1, 1, 3, 2});
   const Tensor ab = F({2, 1, 2}, {2, 4, 9, 11});
-  for (const char* name : {"BatchMatMul", "BatchMatMulV2"}) {
-    const bool broadcasts = std::string(name) == "BatchMatMulV2";
+  for (const std::string name : {"BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"}) {
+    const bool broadcasts = name != "BatchMatMul", three_types = name == "BatchMatMulV3";
+    const auto typed = [&](AttrMap attrs) {
+      if (three_types) attrs["Tout"] = kFloat;
+      return attrs;
+    };
     OpSchema& op =
         registry.Add(name)
             .Doc(broadcasts ? "Products of stacks of matrices, whose batch dimensions broadcast."
                             : "Products of stacks of matrices: the older form of BatchMatMulV2.")
-            .In("x", "T")
-            .In("y", "T")
-            .Out("output", "T")
-            .TypeAttr("T", {kFloat, kDouble, kHalf, kInt32, kInt64})
+            .In("x", three_types ? "Ta" : "T")
+            .In("y", three_types ? "Tb" : "T")
+            .Out("output", three_types ? "Tout" : "T")
             .Attr("adj_x", false)
             .Attr("adj_y", false)
             .Attr("grad_x", false)
@@ -144,6 +140,10 @@ void RegisterBatchMatMul(OpRegistry& registry) {
             .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
               const bool x = node.attr<bool>("adj_x");
               const bool y = node.attr<bool>("adj_y");
+              if (RemoveRef(node.input(1).dtype()) != RemoveRef(node.input(0).dtype()) ||
+                  node.output_dtype(0) != RemoveRef(node.input(0).dtype())) {
+                return absl::UnimplementedError("Ta, Tb and Tout must be one type");
+              }
               return DispatchType(MatMulTypes(), RemoveRef(node.input(0).dtype()),
                                   [=]<typename T>() -> KernelFunction {
                                     return [=](KernelContext& context) {
@@ -152,18 +152,24 @@ void RegisterBatchMatMul(OpRegistry& registry) {
                                   });
             })
             .Gradient(BatchMatMulGradient)
-            .Example({.name = "plain", .inputs = {a, b}, .expected = {ab}})
+            .Example({.name = "plain", .inputs = {a, b}, .attrs = typed({}), .expected = {ab}})
             .Example(
                 {.name = "transposed",
                  .inputs = {F({2, 2, 1}, {1, 2, 3, 4}), F({2, 2, 2}, {1, 0.5f, 0, 2, -1, 3, 1, 2})},
-                 .attrs = {{"adj_x", true}, {"adj_y", true}},
+                 .attrs = typed({{"adj_x", true}, {"adj_y", true}}),
                  .expected = {ab}})
             .Example({.name = "empty",
                       .inputs = {F({0, 1, 2}, {}), F({0, 2, 1}, {})},
+                      .attrs = typed({}),
                       .expected = {F({0, 1, 1}, {})}});
+    for (const char* type : three_types ? std::vector<const char*>{"Ta", "Tb", "Tout"}
+                                        : std::vector<const char*>{"T"}) {
+      op.TypeAttr(type, {kFloat, kDouble, kHalf, kInt16, kInt32, kInt64});
+    }
     if (!broadcasts) continue;
     op.Example({.name = "broadcast",
                 .inputs = {F({1, 2}, {1, 2}), b},
+                .attrs = typed({}),
                 .expected = {F({2, 1, 2}, {2, 4, 5, 5})}});
   }
 }

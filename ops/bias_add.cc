@@ -1,4 +1,4 @@
-// BiasAdd and BiasAddGrad. Tested by the registry test.
+// BiasAdd, BiasAddV1 and BiasAddGrad. Tested by the registry test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -106,6 +106,25 @@ std::vector<Output> BiasAddGradGradient(const GradientContext& g) {
 }  // namespace
 
 void RegisterBiasAdd(OpRegistry& registry) {
+  registry.Add("BiasAddV1")
+      .Doc("BiasAdd by its older form: the channels are last.")
+      .In("value", "T")
+      .In("bias", "T")
+      .Out("output", "T")
+      .TypeAttr("T", kArithmeticDTypes)
+      .Shape(BiasAddShape)
+      .Kernel(Make<false>)
+      .Gradient([](const GradientContext& g) -> std::vector<Output> {
+        return {g.dy(), g.Op("BiasAddGrad", {g.dy()})};
+      })
+      .Example({.name = "matrix",
+                .inputs = {F({2, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},
+                .expected = {F({2, 2}, {11, 22, 13, 24})}})
+      .Example(
+          {.name = "row", .inputs = {F({1, 1}, {1}), F({1}, {2})}, .expected = {F({1, 1}, {3})}})
+      .Example({.name = "empty",
+                .inputs = {F({0, 2}, {}), F({2}, {10, 20})},
+                .expected = {F({0, 2}, {})}});
   registry.Add("BiasAdd")
       .Doc("Adds a vector to each pixel: one number a channel.")
       .In("value", "T")

@@ -2,11 +2,7 @@
 // test.
 #include <cmath>
 
-#include "espalier/graph/gradients.h"
-#include "espalier/graph/op_registry.h"
-#include "espalier/graph/shape_inference.h"
-#include "espalier/ops/elementwise.h"
-#include "espalier/ops/examples.h"
+#include "espalier/ops/binary.h"
 
 namespace espalier {
 namespace {
@@ -36,10 +32,6 @@ struct DifferenceSquared {
     return WrapMul(d, d);
   }
 };
-
-Output Reduced(const GradientContext& g, const Output& gradient, int input) {
-  return SumToShapeOf(g, gradient, g.x(input), g.x(1 - input));
-}
 
 std::vector<Output> AddGradient(const GradientContext& g) {
   return {Reduced(g, g.dy(), 0), Reduced(g, g.dy(), 1)};
@@ -71,31 +63,22 @@ std::vector<Output> SquaredDifferenceGradient(const GradientContext& g) {
 template <typename Functor>
 OpSchema& Add(OpRegistry& registry, const char* name, const char* doc, GradientFunction gradient,
               double (*reference)(double, double)) {
-  return registry.Add(name)
-      .Doc(doc)
-      .In("x", "T")
-      .In("y", "T")
-      .Out("z", "T")
-      .TypeAttr("T", kArithmeticDTypes)
-      .Shape(BroadcastShape)
+  return DeclareBinary(registry, name, doc, kArithmeticDTypes, reference)
       .Kernel(BinaryKernel<Functor>(ArithmeticTypes()))
-      .Gradient(gradient)
-      .Examples(BinaryExamples(reference));
+      .Gradient(gradient);
 }
 
 }  // namespace
 
 void RegisterBinaryArithmetic(OpRegistry& registry) {
   const OpTraits commutative = {.elementwise = true, .commutative = true};
-  const OpTraits elementwise = {.elementwise = true};
   const auto sum = [](double x, double y) { return x + y; };
   Add<Plus>(registry, "AddV2", "x + y with broadcasting; integers wrap around.", AddGradient, sum)
       .Traits(commutative);
   Add<Plus>(registry, "Add", "x + y with broadcasting: the older form of AddV2.", AddGradient, sum)
       .Traits(commutative);
   Add<Minus>(registry, "Sub", "x - y with broadcasting; integers wrap around.", SubGradient,
-             [](double x, double y) { return x - y; })
-      .Traits(elementwise);
+             [](double x, double y) { return x - y; });
   Add<Times>(registry, "Mul", "x * y with broadcasting; integers wrap around.", MulGradient,
              [](double x, double y) { return x * y; })
       .Traits(commutative);
@@ -109,17 +92,10 @@ void RegisterBinaryArithmetic(OpRegistry& registry) {
                          SquaredDifferenceGradient,
                          [](double x, double y) { return (x - y) * (x - y); })
       .Traits(commutative);
-  registry.Add("RealDiv")
-      .Doc("x / y with broadcasting, for floating types.")
-      .In("x", "T")
-      .In("y", "T")
-      .Out("z", "T")
-      .TypeAttr("T", kRealDTypes)
-      .Traits(elementwise)
-      .Shape(BroadcastShape)
+  DeclareBinary(registry, "RealDiv", "x / y with broadcasting, for floating types.", kRealDTypes,
+                [](double x, double y) { return x / y; })
       .Kernel(BinaryKernel<Over>(RealTypes()))
-      .Gradient(RealDivGradient)
-      .Examples(BinaryExamples([](double x, double y) { return x / y; }));
+      .Gradient(RealDivGradient);
 }
 
 }  // namespace espalier

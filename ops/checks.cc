@@ -18,9 +18,11 @@ namespace {
 std::vector<Output> PassGradient(const GradientContext& g) { return {g.dy()}; }
 
 std::string Shown(const KernelContext& context, int first, int64_t summarize) {
+  constexpr int kAll = 1 << 20;  // what a negative number stands for
+  const int shown = summarize < 0 ? kAll : static_cast<int>(std::min<int64_t>(summarize, kAll));
   std::vector<std::string> parts;
   for (int i = first; i < context.num_inputs(); ++i)
-    parts.push_back(context.input(i).DebugString(static_cast<int>(summarize)));
+    parts.push_back(context.input(i).DebugString(shown));
   return absl::StrJoin(parts, " ");
 }
 

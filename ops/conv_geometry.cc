@@ -34,10 +34,14 @@ absl::Status CheckPerAxis(const std::string& name, const std::vector<int64_t>& v
 }  // namespace
 
 absl::StatusOr<WindowAttrs> WindowAttrs::Make(const Node& node) {
+  return Make(node, node.attr<std::vector<int64_t>>("strides"));
+}
+
+absl::StatusOr<WindowAttrs> WindowAttrs::Make(const Node& node,
+                                              const std::vector<int64_t>& strides) {
   WindowAttrs attrs;
   attrs.nchw = node.attr<std::string>("data_format") == "NCHW";
   attrs.padding = node.attr<std::string>("padding");
-  const auto& strides = node.attr<std::vector<int64_t>>("strides");
   RETURN_IF_ERROR(CheckPerAxis("strides", strides, attrs));
   attrs.stride_height = strides[attrs.height_axis()];
   attrs.stride_width = strides[attrs.width_axis()];

@@ -23,6 +23,8 @@ struct WindowAttrs {
   std::vector<int64_t> explicit_paddings;
 
   static absl::StatusOr<WindowAttrs> Make(const Node& node);
+  // The same, for an op whose strides are an input.
+  static absl::StatusOr<WindowAttrs> Make(const Node& node, const std::vector<int64_t>& strides);
   int height_axis() const { return nchw ? 2 : 1; }
   int width_axis() const { return nchw ? 3 : 2; }
   int channel_axis() const { return nchw ? 1 : 3; }

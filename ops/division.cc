@@ -2,11 +2,7 @@
 // MulNoNan; and Xlogy, Xdivy, Xlog1py, Atan2. Tested by the registry test.
 #include <cmath>
 
-#include "espalier/graph/gradients.h"
-#include "espalier/graph/op_registry.h"
-#include "espalier/graph/shape_inference.h"
-#include "espalier/ops/elementwise.h"
-#include "espalier/ops/examples.h"
+#include "espalier/ops/binary.h"
 
 namespace espalier {
 namespace {
@@ -32,8 +28,14 @@ T Remainder(T x, T y) {
   }
 }
 
-struct Truncated {
+struct Divided {
   auto operator()(auto x, auto y) const { return Quotient(x, y); }
+};
+struct Truncated {
+  auto operator()(auto x, auto y) const {
+    if constexpr (std::is_floating_point_v<decltype(x)>) return std::trunc(x / y);
+    return Quotient(x, y);
+  }
 };
 struct TruncatedRemainder {
   auto operator()(auto x, auto y) const { return Remainder(x, y); }
@@ -95,10 +97,6 @@ absl::StatusOr<KernelFunction> MakeChecked(const Node& node) {
                       []<typename T>() -> KernelFunction { return CheckedBinary<T, Functor>; });
 }
 
-Output Reduced(const GradientContext& g, const Output& gradient, int input) {
-  return SumToShapeOf(g, gradient, g.x(input), g.x(1 - input));
-}
-
 // dz/dx = 1 / y, dz/dy = -x / y².
 std::vector<Output> DivGradient(const GradientContext& g) {
   const Expression dy = g(g.dy()), x = g(g.x(0)), y = g(g.x(1));
@@ -144,28 +142,11 @@ std::vector<Output> Atan2Gradient(const GradientContext& g) {
   return {Reduced(g, scaled * x, 0), Reduced(g, -(scaled * y), 1)};
 }
 
-OpSchema& Declare(OpRegistry& registry, const char* name, const char* doc,
-                  const std::vector<DType>& types, double (*reference)(double, double),
-                  bool has_steps = false) {
-  std::vector<OpExample> examples = BinaryExamples(reference);
-  // The points of these examples lie on steps, where no difference quotient converges.
-  for (OpExample& example : examples) example.check_gradient = !has_steps;
-  return registry.Add(name)
-      .Doc(doc)
-      .In("x", "T")
-      .In("y", "T")
-      .Out("z", "T")
-      .TypeAttr("T", types)
-      .Traits({.elementwise = true})
-      .Shape(BroadcastShape)
-      .Examples(std::move(examples));
-}
-
 template <typename Functor>
 OpSchema& AddChecked(OpRegistry& registry, const char* name, const char* doc,
                      double (*reference)(double, double), std::initializer_list<int32_t> integers) {
-  return Declare(registry, name, doc, kArithmeticDTypes, reference,
-                 /*has_steps=*/integers.begin()[1] == 1)
+  return DeclareBinary(registry, name, doc, kArithmeticDTypes, reference,
+                       /*has_steps=*/integers.begin()[1] == 1)
       .Kernel(MakeChecked<Functor>)
       .Example({.name = "integers",
                 .inputs = {I({4}, {7, -7, 7, -7}), I({4}, {2, 2, -2, -2})},
@@ -175,7 +156,7 @@ OpSchema& AddChecked(OpRegistry& registry, const char* name, const char* doc,
 template <typename Functor>
 OpSchema& AddReal(OpRegistry& registry, const char* name, const char* doc,
                   double (*reference)(double, double)) {
-  return Declare(registry, name, doc, kRealDTypes, reference)
+  return DeclareBinary(registry, name, doc, kRealDTypes, reference)
       .Kernel(BinaryKernel<Functor>(RealTypes()));
 }
 
@@ -185,12 +166,11 @@ double FloorMod(double x, double y) { return x - std::floor(x / y) * y; }
 
 void RegisterDivision(OpRegistry& registry) {
   const auto over = [](double x, double y) { return x / y; };
-  AddChecked<Truncated>(registry, "Div", "x / y; integers round towards zero.", over,
-                        {3, -3, -3, 3})
+  AddChecked<Divided>(registry, "Div", "x / y; integers round towards zero.", over, {3, -3, -3, 3})
       .Gradient(DivGradient);
-  AddChecked<Truncated>(registry, "TruncateDiv", "x / y; integers round towards zero.", over,
-                        {3, -3, -3, 3})
-      .NotDifferentiable("it is the division of integers");
+  AddChecked<Truncated>(registry, "TruncateDiv", "x / y rounded towards zero.",
+                        [](double x, double y) { return std::trunc(x / y); }, {3, -3, -3, 3})
+      .NotDifferentiable("it is a step: its slope is 0 or undefined");
   AddChecked<Floored>(registry, "FloorDiv", "The largest integer not above x / y.",
                       [](double x, double y) { return std::floor(x / y); }, {3, -4, -4, 3})
       .NotDifferentiable("it is a step: its slope is 0 or undefined");

@@ -1,5 +1,5 @@
-// Ops whose output size depends on the data: DynamicPartition, DynamicStitch, Where, Unique,
-// UniqueWithCounts, ListDiff. Tested by the registry test.
+// Ops whose output size depends on the data: DynamicPartition, DynamicStitch, Where,
+// ListDiff. Tested by the registry test.
 #include <unordered_map>
 
 #include "absl/strings/str_cat.h"
@@ -12,22 +12,6 @@
 
 namespace espalier {
 namespace {
-
-// Elements of one row of data, when data's shape starts with that of `prefix`.
-absl::StatusOr<int64_t> RowWidth(const Shape& data, const Shape& prefix) {
-  int64_t width = 1;
-  bool fits = data.rank() >= prefix.rank();
-  for (int d = 0; fits && d < data.rank(); ++d) {
-    if (d >= prefix.rank()) {
-      width *= data.dim(d);
-    } else {
-      fits = data.dim(d) == prefix.dim(d);
-    }
-  }
-  if (fits) return width;
-  return absl::InvalidArgumentError(
-      absl::StrCat("data of shape ", data.ToString(), " does not start with ", prefix.ToString()));
-}
 
 template <typename S>
 absl::Status Partition(KernelContext& context) {
@@ -166,37 +150,9 @@ absl::Status Where(KernelContext& context) {
 }
 
 using KeyTypes =
-    TypeList<float, double, int32_t, int64_t, uint8_t, int8_t, int16_t, bool, std::string>;
-const std::vector<DType> kKeyDTypes = {kFloat, kDouble, kInt32, kInt64, kUInt8,
-                                       kInt8,  kInt16,  kBool,  kString};
-
-template <typename T>
-absl::Status Unique(KernelContext& context) {
-  const Tensor& x = context.input(0);
-  if (x.rank() != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the input must be a vector, received ", x.shape().ToString()));
-  }
-  const DType type = context.node().output_dtype(1);
-  std::unordered_map<T, int64_t> seen;
-  std::vector<int64_t> firsts, index, counts;
-  const T* values = x.data<T>();
-  for (int64_t i = 0; i < x.num_elements(); ++i) {
-    const auto [entry, fresh] = seen.emplace(values[i], static_cast<int64_t>(firsts.size()));
-    if (fresh) {
-      firsts.push_back(i);
-      counts.push_back(0);
-    }
-    index.push_back(entry->second);
-    ++counts[entry->second];
-  }
-  ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, {static_cast<int64_t>(firsts.size())}));
-  for (size_t i = 0; i < firsts.size(); ++i) y.mutable_data<T>()[i] = values[firsts[i]];
-  context.set_output(0, std::move(y));
-  context.set_output(1, AsIndices(index, type));
-  if (context.num_outputs() > 2) context.set_output(2, AsIndices(counts, type));
-  return absl::OkStatus();
-}
+    TypeList<float, double, Eigen::half, int32_t, int64_t, uint8_t, int8_t, int16_t, std::string>;
+const std::vector<DType> kKeyDTypes = {kFloat, kDouble, kHalf,  kInt32, kInt64,
+                                       kUInt8, kInt8,   kInt16, kString};
 
 template <typename T>
 absl::Status ListDiff(KernelContext& context) {
@@ -311,44 +267,6 @@ void RegisterDynamic(OpRegistry& registry) {
                 .expected = {L({2, 2}, {0, 0, 1, 1})}})
       .Example({.name = "numbers", .inputs = {F({3}, {0, 2, -1})}, .expected = {L({2, 1}, {1, 2})}})
       .Example({.name = "empty", .inputs = {B({0}, {})}, .expected = {L({0, 1}, {})}});
-  for (const bool counts : {false, true}) {
-    OpSchema& op = registry.Add(counts ? "UniqueWithCounts" : "Unique")
-                       .Doc(counts ? "Unique, and how often each value is there."
-                                   : "The distinct values in the order of their first appearance, "
-                                     "and where each element stands among them.")
-                       .In("x", "T")
-                       .Out("y", "T")
-                       .Out("idx", "out_idx");
-    if (counts) op.Out("count", "out_idx");
-    const Tensor x = I({4}, {7, 3, 7, 7});
-    std::vector<Tensor> expected = {I({2}, {7, 3}), I({4}, {0, 1, 0, 0})};
-    std::vector<Tensor> none = {F({0}, {}), I({0}, {})};
-    std::vector<Tensor> words = {Tensor::Of<std::string>({1}, {"a"}), L({2}, {0, 0})};
-    if (counts) {
-      expected.push_back(I({2}, {3, 1}));
-      none.push_back(I({0}, {}));
-      words.push_back(L({1}, {2}));
-    }
-    op.TypeAttr("T", kKeyDTypes)
-        .TypeAttr("out_idx", kIndexDTypes, kInt32)
-        .Shape([](InferenceContext& c) -> absl::Status {
-          RETURN_IF_ERROR(c.WithRank(0, 1));
-          RETURN_IF_ERROR(VectorsOfUnknownSize(c));
-          c.set_output(1, {c.dim(0, 0)});
-          return absl::OkStatus();
-        })
-        .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-          return DispatchType(KeyTypes(), RemoveRef(node.input(0).dtype()),
-                              []<typename T>() -> KernelFunction { return Unique<T>; });
-        })
-        .NotDifferentiable(kPicksIndices)
-        .Example({.name = "numbers", .inputs = {x}, .expected = expected})
-        .Example({.name = "words",
-                  .inputs = {Tensor::Of<std::string>({2}, {"a", "a"})},
-                  .attrs = {{"out_idx", kInt64}},
-                  .expected = words})
-        .Example({.name = "empty", .inputs = {F({0}, {})}, .expected = none});
-  }
   registry.Add("ListDiff")
       .Doc("The values of x that y does not have, and their places in x.")
       .In("x", "T")

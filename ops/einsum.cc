@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -29,7 +30,8 @@ struct Equation {
 };
 
 absl::StatusOr<Equation> ParseEquation(const std::string& text, int operands) {
-  const std::vector<std::string> sides = absl::StrSplit(text, "->");
+  const std::string compact = absl::StrReplaceAll(text, {{" ", ""}});
+  const std::vector<std::string> sides = absl::StrSplit(compact, "->");
   if (sides.size() != 2) {
     return absl::InvalidArgumentError(absl::StrCat("the equation '", text, "' must have one '->'"));
   }
@@ -68,7 +70,8 @@ absl::StatusOr<Labels> ParseLabels(const std::string& text, int rank) {
 
 struct Plan {
   std::vector<Labels> inputs;
-  Labels output;
+  Labels output;       // each label once
+  Labels full_output;  // as asked for: a label given twice puts the result on a diagonal
   std::map<int, int64_t> sizes;
 };
 
@@ -95,13 +98,14 @@ absl::StatusOr<Plan> MakePlan(const Equation& equation, const std::vector<Shape>
   const int letters = static_cast<int>(std::count_if(equation.output.begin(), equation.output.end(),
                                                      [](char c) { return c != '.' && c != ' '; }));
   const bool dots = equation.output.find("...") != std::string::npos;
-  ASSIGN_OR_RETURN(plan.output, ParseLabels(equation.output, letters + (dots ? ellipsis : 0)));
-  for (const int label : plan.output) {
-    if (!plan.sizes.contains(label) ||
-        std::count(plan.output.begin(), plan.output.end(), label) > 1) {
-      return absl::InvalidArgumentError(absl::StrCat("a label of the output '", equation.output,
-                                                     "' is in no input, or there twice"));
+  ASSIGN_OR_RETURN(plan.full_output, ParseLabels(equation.output, letters + (dots ? ellipsis : 0)));
+  for (const int label : plan.full_output) {
+    if (!plan.sizes.contains(label)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a label of the output '", equation.output, "' is in no input"));
     }
+    if (std::find(plan.output.begin(), plan.output.end(), label) == plan.output.end())
+      plan.output.push_back(label);
   }
   return plan;
 }
@@ -136,10 +140,7 @@ absl::StatusOr<Tensor> Arrange(const KernelContext& context, const Plan& plan, c
   for (const int label : wanted) strides.push_back(stride_of(label));
   for (const int label : summed) sum_strides.push_back(stride_of(label));
   const Shape sum_shape = ShapeOf(plan, summed);
-  std::vector<int64_t> offsets;
-  const KernelContext serial(context.node(), {}, {}, KernelEnvironment());
-  ForEachStrided(serial, sum_shape, sum_strides,
-                 [&](int64_t, int64_t at) { offsets.push_back(at); });
+  const std::vector<int64_t> offsets = OffsetsOf(sum_shape, sum_strides);
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(x.dtype(), ShapeOf(plan, wanted)));
   const T* from = x.data<T>();
   T* to = y.mutable_data<T>();
@@ -151,6 +152,28 @@ absl::StatusOr<Tensor> Arrange(const KernelContext& context, const Plan& plan, c
   return y;
 }
 
+// Output 0 becomes y, whose dimensions carry plan.output, or zeros with y on their diagonals.
+template <typename T>
+absl::Status SetResult(KernelContext& context, const Plan& plan, Tensor y) {
+  if (plan.full_output.size() > plan.output.size()) {
+    ASSIGN_OR_RETURN(Tensor full, context.Allocate(y.dtype(), ShapeOf(plan, plan.full_output)));
+    const std::vector<int64_t> full_strides = StridesOf(full.shape());
+    std::vector<int64_t> strides(plan.output.size(), 0);
+    for (size_t d = 0; d < plan.output.size(); ++d) {
+      for (size_t k = 0; k < plan.full_output.size(); ++k) {
+        if (plan.full_output[k] == plan.output[d]) strides[d] += full_strides[k];
+      }
+    }
+    T* to = full.mutable_data<T>();
+    std::fill_n(to, full.num_elements(), T(0));
+    ForEachStrided(context, y.shape(), strides,
+                   [&](int64_t i, int64_t at) { to[at] = y.data<T>()[i]; });
+    y = std::move(full);
+  }
+  context.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
 template <typename T>
 absl::Status Contract(KernelContext& context, const Plan& plan) {
   const auto has = [](const Labels& labels, int label) {
@@ -159,8 +182,7 @@ absl::Status Contract(KernelContext& context, const Plan& plan) {
   if (plan.inputs.size() == 1) {
     ASSIGN_OR_RETURN(Tensor y,
                      Arrange<T>(context, plan, context.input(0), plan.inputs[0], plan.output));
-    context.set_output(0, std::move(y));
-    return absl::OkStatus();
+    return SetResult<T>(context, plan, std::move(y));
   }
   Labels batch, left, right, summed;
   for (const int label : plan.output) {
@@ -198,8 +220,7 @@ absl::Status Contract(KernelContext& context, const Plan& plan) {
   if (product != plan.output) {
     ASSIGN_OR_RETURN(y, Arrange<T>(context, plan, y, product, plan.output));
   }
-  context.set_output(0, std::move(y));
-  return absl::OkStatus();
+  return SetResult<T>(context, plan, std::move(y));
 }
 
 std::vector<Shape> InputShapes(const KernelContext& context) {
@@ -229,49 +250,71 @@ absl::Status EinsumShape(InferenceContext& c) {
     shapes.push_back(c.input(i));
   }
   ASSIGN_OR_RETURN(Plan plan, MakePlan(equation, shapes));
-  c.set_output(0, ShapeOf(plan, plan.output));
+  c.set_output(0, ShapeOf(plan, plan.full_output));
   return absl::OkStatus();
 }
 
-std::string LettersOf(const std::string& text) {
-  std::string letters;
-  for (const char c : text) {
-    if (absl::ascii_isalpha(static_cast<unsigned char>(c))) letters += c;
+bool Has(const std::string& text, char c) { return text.find(c) != std::string::npos; }
+
+// The letters of an operand, each once, before and behind its ellipsis.
+struct Letters {
+  std::string front, back;
+  bool dots = false;
+
+  explicit Letters(const std::string& text) {
+    for (const char c : text) {
+      if (c == '.') dots = true;
+      if (!absl::ascii_isalpha(static_cast<unsigned char>(c)) || Has(front + back, c)) continue;
+      (dots ? back : front) += c;
+    }
   }
-  return letters;
+  // The operand's text with those letters alone that `other` has too.
+  std::string SharedWith(const std::string& other) const {
+    std::string text;
+    for (const char c : front) text += Has(other, c) ? std::string(1, c) : "";
+    if (dots && Has(other, '.')) text += "...";
+    for (const char c : back) text += Has(other, c) ? std::string(1, c) : "";
+    return text;
+  }
+};
+
+Output OneEinsum(const GradientContext& g, const Output& x, const std::string& from,
+                 const std::string& to) {
+  return g.Op("Einsum", {x}, {{"equation", absl::StrCat(from, "->", to)}, {"N", 1}});
 }
 
-// d/dx of "x,y->z" is "z,y->x".
+// d/dx of "x,y->z" is "z,y->x"; along a label that x alone has it is the same everywhere; what x
+// had on a diagonal comes back on one.
 Output GradientOf(const GradientContext& g, const Equation& equation, int i) {
   const bool two = g.node().num_inputs() == 2;
   const std::string from =
       two ? absl::StrCat(equation.output, ",", equation.inputs[1 - i]) : equation.output;
-  const std::string mine = LettersOf(equation.inputs[i]);
-  std::string reached;
-  for (const char c : mine) {
-    if (reached.find(c) != std::string::npos) {
-      g.scope().graph()->RecordError(absl::UnimplementedError(
-          absl::StrCat(g.node().Describe(), ": the gradient through a diagonal is not built")));
-      return Output();
-    }
-    if (from.find(c) != std::string::npos) reached += c;
-  }
-  const bool dots = from.find("...") != std::string::npos;
+  const std::string& mine = equation.inputs[i];
+  const Letters letters(mine);
+  const std::string once = absl::StrCat(letters.front, letters.dots ? "..." : "", letters.back);
+  const std::string reached = letters.SharedWith(from);
   std::vector<Output> operands = {g.dy()};
   if (two) operands.push_back(g.x(1 - i));
   Output gradient = g.Op("Einsum", operands,
-                         {{"equation", absl::StrCat(from, "->", dots ? "..." : "", reached)},
+                         {{"equation", absl::StrCat(from, "->", reached)},
                           {"N", static_cast<int64_t>(operands.size())}});
-  if (reached == mine && !dots) return gradient;
-  // Along a label that x alone has, the gradient is the same; from the last, whose place is known.
-  for (int k = static_cast<int>(mine.size()) - 1; k >= 0; --k) {
-    if (reached.find(mine[k]) != std::string::npos) continue;
-    const double axis = k - static_cast<double>(mine.size());
-    gradient = g.Op("ExpandDims", {gradient, g.Scalar(g.Op("Shape", {g.x(i)}), axis)});
+  const Output x = once == mine ? g.x(i) : OneEinsum(g, g.x(i), mine, once);
+  if (reached != once || letters.dots) {
+    const auto expand = [&](int axis) {
+      gradient = g.Op("ExpandDims", {gradient, g.Scalar(g.Op("Shape", {g.x(i)}), axis)});
+    };
+    for (size_t k = 0; k < letters.front.size(); ++k) {
+      if (!Has(reached, letters.front[k])) expand(static_cast<int>(k));
+    }
+    for (size_t k = letters.back.size(); k > 0; --k) {
+      const int from_end = static_cast<int>(letters.back.size() - k) + 1;
+      if (!Has(reached, letters.back[k - 1])) expand(-from_end);
+    }
+    // Spread over those, and summed where an ellipsis was broadcast.
+    const Output spread = g(gradient) + g(g.Op("ZerosLike", {x}));
+    gradient = SumToShapeOf(g, spread, x, spread);
   }
-  // Spread over those, and summed where an ellipsis was broadcast.
-  const Output spread = g(gradient) + g(g.Op("ZerosLike", {g.x(i)}));
-  return SumToShapeOf(g, spread, g.x(i), spread);
+  return once == mine ? gradient : OneEinsum(g, gradient, once, mine);
 }
 
 std::vector<Output> EinsumGradient(const GradientContext& g) {
@@ -322,8 +365,19 @@ void RegisterEinsum(OpRegistry& registry) {
       .Example({.name = "diagonal",
                 .inputs = {F({2, 2}, {1, 2, 3, 4})},
                 .attrs = {{"equation", "ii->i"}},
-                .expected = {F({2}, {1, 4})},
-                .check_gradient = false})
+                .expected = {F({2}, {1, 4})}})
+      .Example({.name = "onto a diagonal",
+                .inputs = {F({2}, {1, 4})},
+                .attrs = {{"equation", "i->ii"}},
+                .expected = {F({2, 2}, {1, 0, 0, 4})}})
+      .Example({.name = "trace",
+                .inputs = {F({2, 2}, {1, 2, 3, 4})},
+                .attrs = {{"equation", "ii->"}},
+                .expected = {F({}, {5})}})
+      .Example({.name = "ellipsis in the middle",
+                .inputs = {F({2, 1, 2}, {1, 2, 3, 4}), F({2}, {1, 0.5f})},
+                .attrs = {{"equation", "i...j,i->j..."}},
+                .expected = {F({2, 1}, {2.5f, 4})}})
       .Example({.name = "empty",
                 .inputs = {F({0, 3}, {}), b},
                 .attrs = {{"equation", "ij,jk->ik"}},

@@ -118,13 +118,15 @@ absl::Status OneHot(KernelContext& context, int64_t axis) {
 absl::StatusOr<KernelFunction> MakeOneHot(const Node& node) {
   const auto axis = node.attr<int64_t>("axis");
   const DType index = RemoveRef(node.input(0).dtype());
-  return DispatchType(
-      PlainTypes(), RemoveRef(node.input(2).dtype()), [=]<typename T>() -> KernelFunction {
-        return DispatchType(
-            TypeList<int32_t, int64_t, uint8_t>(), index, [=]<typename Index>() -> KernelFunction {
-              return [axis](KernelContext& context) { return OneHot<Index, T>(context, axis); };
-            });
-      });
+  return DispatchType(PlainTypes(), RemoveRef(node.input(2).dtype()),
+                      [=]<typename T>() -> KernelFunction {
+                        return DispatchType(TypeList<int32_t, int64_t, uint8_t, int8_t>(), index,
+                                            [=]<typename Index>() -> KernelFunction {
+                                              return [axis](KernelContext& context) {
+                                                return OneHot<Index, T>(context, axis);
+                                              };
+                                            });
+                      });
 }
 
 absl::Status OneHotShape(InferenceContext& c) {
@@ -201,7 +203,7 @@ void RegisterFill(OpRegistry& registry) {
       .Out("output", "T")
       .Attr("axis", -1)
       .TypeAttr("T")
-      .TypeAttr("TI", {kUInt8, kInt32, kInt64}, kInt64)
+      .TypeAttr("TI", {kUInt8, kInt8, kInt32, kInt64}, kInt64)
       .Shape(OneHotShape)
       .Kernel(MakeOneHot)
       .NotDifferentiable("it depends on indices")

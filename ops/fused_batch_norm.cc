@@ -1,79 +1,22 @@
-// FusedBatchNorm in its three versions and their gradient ops, in NHWC. Tested by the registry test
-// and batch_normalization_test.cc.
+// FusedBatchNorm in its three versions and their gradient ops. Tested by the registry test and
+// batch_normalization_test.cc.
 //
 // Ioffe & Szegedy 2015. Training: the batch's own mean and (biased) variance normalise; outputs 1
 // and 2 are the mean and the unbiased variance (n / (n - 1)), as TensorFlow's kernel has them. The
 // variance is summed around the mean, in a second pass, so a large mean costs no digits. The
 // reserved outputs carry what the gradient needs: mean and biased variance in training, the given
-// statistics otherwise.
+// statistics otherwise. The work is done in rows of channels, in float or double: other layouts and
+// half are copied there and back.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
+#include "espalier/ops/array_copy.h"
+#include "espalier/ops/channel_sums.h"
 #include "espalier/ops/examples.h"
-#include "espalier/ops/reduce.h"
 
 namespace espalier {
 namespace {
-
-using NormTypes = TypeList<float, double>;
-
-struct Plus {
-  auto operator()(auto x, auto y) const { return x + y; }
-};
-struct Times {
-  auto operator()(auto x, auto y) const { return x * y; }
-};
-
-// Sums of a function of the row elements for each channel, over blocks of rows in parallel, in a
-// fixed order. term(value, channel) is called for runs of rows laid side by side, so the inner loop
-// stays wide.
-template <typename T, typename Term>
-std::vector<T> ChannelSums(const KernelContext& context, int64_t rows, int64_t channels,
-                           Term&& term) {
-  const int64_t block = std::max<int64_t>(1, 16384 / std::max<int64_t>(channels, 1));
-  const int64_t blocks = std::max<int64_t>(1, (rows + block - 1) / block);
-  const int64_t copies = std::max<int64_t>(1, 64 / std::max<int64_t>(channels, 1));
-  const int64_t wide = copies * channels;
-  std::vector<T> partial(blocks * channels, T(0));
-  context.ParallelFor(rows, block, [&](int64_t begin, int64_t end) {
-    std::vector<T> lanes(wide, T(0));
-    int64_t row = begin;
-    for (; row + copies <= end; row += copies) term(row * channels, wide, lanes.data());
-    if (row < end) term(row * channels, (end - row) * channels, lanes.data());
-    T* to = partial.data() + begin / block * channels;
-    for (int64_t k = 0; k < copies; ++k) {
-      for (int64_t c = 0; c < channels; ++c) to[c] += lanes[k * channels + c];
-    }
-  });
-  std::vector<T> sums(channels, T(0));
-  ReduceRows<SumOf>(partial.data(), blocks, channels, sums.data());
-  return sums;
-}
-
-// `values` repeated to the width that ChannelSums works in.
-template <typename T>
-std::vector<T> Widen(const std::vector<T>& values) {
-  const auto channels = static_cast<int64_t>(values.size());
-  std::vector<T> wide;
-  const int64_t copies = std::max<int64_t>(1, 64 / std::max<int64_t>(channels, 1));
-  for (int64_t k = 0; k < copies; ++k) wide.insert(wide.end(), values.begin(), values.end());
-  return wide;
-}
-
-// out[i] = f(i, channel of i) over all rows in parallel, wide.
-template <typename F>
-void ForEachWide(const KernelContext& context, int64_t rows, int64_t channels, F&& f) {
-  const int64_t copies = std::max<int64_t>(1, 64 / std::max<int64_t>(channels, 1));
-  const int64_t wide = copies * channels;
-  context.ParallelFor(
-      rows, std::max<int64_t>(copies, 16384 / std::max<int64_t>(channels, 1) / copies * copies),
-      [&](int64_t begin, int64_t end) {
-        int64_t row = begin;
-        for (; row + copies <= end; row += copies) f(row * channels, wide);
-        if (row < end) f(row * channels, (end - row) * channels);
-      });
-}
 
 template <typename T>
 struct Statistics {
@@ -105,13 +48,16 @@ struct NormAttrs {
   float epsilon = 0;
   float average_factor = 1;
   bool training = true;
+  int rank = 4;
+  bool channels_first = false;
+  int channel_axis() const { return channels_first ? 1 : rank - 1; }
 };
 
 absl::StatusOr<NormAttrs> AttrsOf(const Node& node) {
-  if (node.attr<std::string>("data_format") != "NHWC") {
-    return absl::UnimplementedError("data_format must be NHWC");
-  }
   NormAttrs attrs;
+  const auto& format = node.attr<std::string>("data_format");
+  attrs.rank = static_cast<int>(format.size());
+  attrs.channels_first = format[1] == 'C';
   attrs.epsilon = node.attr<float>("epsilon");
   if (!(attrs.epsilon >= 0)) {
     return absl::InvalidArgumentError(
@@ -122,6 +68,55 @@ absl::StatusOr<NormAttrs> AttrsOf(const Node& node) {
                              : node.attr<float>("exponential_avg_factor");
   attrs.training = node.attr<bool>("is_training");
   return attrs;
+}
+
+absl::Status CheckRank(const Tensor& x, const NormAttrs& attrs) {
+  if (x.rank() == attrs.rank) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("x must have rank ", attrs.rank, ", received ", x.shape().ToString()));
+}
+
+// The order of axes that brings the channels to the end, or (`back`) from there.
+std::vector<int> ChannelOrder(const NormAttrs& attrs, bool back) {
+  std::vector<int> order = {0};
+  if (back) order.push_back(attrs.rank - 1);
+  for (int d = back ? 1 : 2; d < attrs.rank - (back ? 1 : 0); ++d) order.push_back(d);
+  if (!back) order.push_back(1);
+  return order;
+}
+
+// x in another order of axes and another element type; x itself when nothing changes.
+template <typename To>
+absl::StatusOr<Tensor> Rearrange(const KernelContext& context, const Tensor& x,
+                                 const NormAttrs& attrs, bool back) {
+  if (!attrs.channels_first && x.dtype() == DTypeOf<To>) return x;
+  Shape shape = x.shape();
+  std::vector<int64_t> strides = StridesOf(x.shape());
+  if (attrs.channels_first) {
+    const std::vector<int64_t> old = strides;
+    const std::vector<int> order = ChannelOrder(attrs, back);
+    for (int d = 0; d < attrs.rank; ++d) {
+      shape.set_dim(d, x.dim(order[d]));
+      strides[d] = old[order[d]];
+    }
+  }
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<To>, shape));
+  To* to = y.mutable_data<To>();
+  DispatchType(RealTypes(), x.dtype(), [&]<typename From>() {
+    const From* from = x.data<From>();
+    ForEachStrided(context, shape, strides,
+                   [&](int64_t i, int64_t at) { to[i] = static_cast<To>(from[at]); });
+  });
+  return y;
+}
+
+// Output i, in the layout of the attributes and of type T.
+template <typename T>
+absl::Status SetRearranged(KernelContext& context, int i, const Tensor& rows,
+                           const NormAttrs& attrs) {
+  ASSIGN_OR_RETURN(Tensor y, Rearrange<T>(context, rows, attrs, /*back=*/true));
+  context.set_output(i, std::move(y));
+  return absl::OkStatus();
 }
 
 absl::Status CheckVector(const Tensor& t, int64_t channels, const char* what) {
@@ -135,18 +130,17 @@ Tensor VectorOf(const std::vector<T>& values) {
   return Tensor::FromVector<T>({static_cast<int64_t>(values.size())}, values);
 }
 
-template <typename T>
+// X is the type of x and y, T that of the statistics.
+template <typename X, typename T>
 absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
-  const Tensor& x = context.input(0);
-  if (x.rank() != 4)
-    return absl::InvalidArgumentError(
-        absl::StrCat("x must have rank 4, received ", x.shape().ToString()));
-  const int64_t channels = x.dim(3);
-  const int64_t rows = channels == 0 ? 0 : x.num_elements() / channels;
+  RETURN_IF_ERROR(CheckRank(context.input(0), attrs));
+  const int64_t channels = context.input(0).dim(attrs.channel_axis());
+  const int64_t rows = channels == 0 ? 0 : context.input(0).num_elements() / channels;
   for (int i = 1; i <= 2; ++i)
     RETURN_IF_ERROR(CheckVector(context.input(i), channels, i == 1 ? "scale" : "offset"));
   const T* scale = context.input(1).data<T>();
   const T* offset = context.input(2).data<T>();
+  ASSIGN_OR_RETURN(const Tensor x, Rearrange<T>(context, context.input(0), attrs, /*back=*/false));
   Statistics<T> s;
   std::vector<T> running_mean, running_variance;
   const bool given = !attrs.training || attrs.average_factor != 1;
@@ -193,7 +187,7 @@ absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
     const T* a = wide_addend.data();
     for (int64_t i = 0; i < n; ++i) out[at + i] = in[at + i] * m[i] + a[i];
   });
-  context.set_output(0, std::move(y));
+  RETURN_IF_ERROR(SetRearranged<X>(context, 0, y, attrs));
   context.set_output(1, VectorOf(running_mean));
   context.set_output(2, VectorOf(running_variance));
   context.set_output(3, VectorOf(s.mean));
@@ -206,17 +200,16 @@ absl::Status Forward(KernelContext& context, const NormAttrs& attrs) {
 //   d offset = Σ dy, d scale = Σ dy x̂,
 //   training: dx = scale / sqrt(variance + epsilon) (dy - Σ dy / n - x̂ Σ dy x̂ / n); else dx = scale
 //   / sqrt(…) dy.
-template <typename T>
+template <typename X, typename T>
 absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
-  const Tensor& dy = context.input(0);
-  const Tensor& x = context.input(1);
-  if (x.rank() != 4 || !(dy.shape() == x.shape())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("y_backprop and x must have one shape of rank 4, received ",
-                     dy.shape().ToString(), " and ", x.shape().ToString()));
+  RETURN_IF_ERROR(CheckRank(context.input(1), attrs));
+  if (!(context.input(0).shape() == context.input(1).shape())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "y_backprop and x must have one shape, received ", context.input(0).shape().ToString(),
+        " and ", context.input(1).shape().ToString()));
   }
-  const int64_t channels = x.dim(3);
-  const int64_t rows = channels == 0 ? 0 : x.num_elements() / channels;
+  const int64_t channels = context.input(1).dim(attrs.channel_axis());
+  const int64_t rows = channels == 0 ? 0 : context.input(1).num_elements() / channels;
   RETURN_IF_ERROR(CheckVector(context.input(2), channels, "scale"));
   RETURN_IF_ERROR(CheckVector(context.input(3), channels, "reserve_space_1"));
   RETURN_IF_ERROR(CheckVector(context.input(4), channels, "reserve_space_2"));
@@ -225,6 +218,8 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
   for (int64_t c = 0; c < channels; ++c) {
     inverse[c] = 1 / std::sqrt(context.input(4).data<T>()[c] + static_cast<T>(attrs.epsilon));
   }
+  ASSIGN_OR_RETURN(const Tensor dy, Rearrange<T>(context, context.input(0), attrs, /*back=*/false));
+  ASSIGN_OR_RETURN(const Tensor x, Rearrange<T>(context, context.input(1), attrs, /*back=*/false));
   const T* g = dy.data<T>();
   const T* in = x.data<T>();
   const std::vector<T> wide_mean = Widen(mean);
@@ -249,7 +244,7 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
     }
   }
   const std::vector<T> wide_a = Widen(a), wide_b = Widen(b), wide_d = Widen(d);
-  ASSIGN_OR_RETURN(Tensor dx, context.ForwardOrAllocate(0, x.shape()));
+  ASSIGN_OR_RETURN(Tensor dx, context.Allocate(DTypeOf<T>, x.shape()));
   T* out = dx.mutable_data<T>();
   ForEachWide(context, rows, channels, [&](int64_t at, int64_t n) {
     const T* pa = wide_a.data();
@@ -257,7 +252,7 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
     const T* pd = wide_d.data();
     for (int64_t i = 0; i < n; ++i) out[at + i] = g[at + i] * pa[i] + (in[at + i] * pb[i] + pd[i]);
   });
-  context.set_output(0, std::move(dx));
+  RETURN_IF_ERROR(SetRearranged<X>(context, 0, dx, attrs));
   context.set_output(1, VectorOf(product));
   context.set_output(2, VectorOf(sum));
   context.set_output(3, Tensor::Of<T>({0}, {}));
@@ -265,37 +260,47 @@ absl::Status Backward(KernelContext& context, const NormAttrs& attrs) {
   return absl::OkStatus();
 }
 
+template <bool kGrad, typename X, typename T>
+KernelFunction KernelFor(const NormAttrs& attrs) {
+  return [attrs](KernelContext& context) {
+    return kGrad ? Backward<X, T>(context, attrs) : Forward<X, T>(context, attrs);
+  };
+}
+
 template <bool kGrad>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   ASSIGN_OR_RETURN(NormAttrs attrs, AttrsOf(node));
-  return DispatchType(NormTypes(), RemoveRef(node.input(0).dtype()),
-                      [attrs]<typename T>() -> KernelFunction {
-                        return [attrs](KernelContext& context) {
-                          return kGrad ? Backward<T>(context, attrs) : Forward<T>(context, attrs);
-                        };
-                      });
+  const DType x = node.attr<DType>("T");
+  const DType statistics = node.FindAttr("U") == nullptr ? x : node.attr<DType>("U");
+  if (statistics != (x == kDouble ? kDouble : kFloat)) {
+    return absl::UnimplementedError(absl::StrCat(
+        "attr U must be float (double for double x), received ", DTypeName(statistics)));
+  }
+  if (x == kDouble) return KernelFor<kGrad, double, double>(attrs);
+  if (x == kHalf) return KernelFor<kGrad, Eigen::half, float>(attrs);
+  return KernelFor<kGrad, float, float>(attrs);
 }
 
 absl::Status ForwardShape(InferenceContext& c) {
-  RETURN_IF_ERROR(c.WithRank(0, 4));
-  RETURN_IF_ERROR(AttrsOf(c.node()).status());
-  Shape x = c.input(0).has_rank() ? c.input(0) : Shape::UnknownOfRank(4);
-  const bool given =
-      !c.node().attr<bool>("is_training") || c.node().attr<float>("exponential_avg_factor") != 1;
-  Shape channels = {x.dim(3)};
+  ASSIGN_OR_RETURN(const NormAttrs attrs, AttrsOf(c.node()));
+  RETURN_IF_ERROR(c.WithRank(0, attrs.rank));
+  Shape x = c.input(0).has_rank() ? c.input(0) : Shape::UnknownOfRank(attrs.rank);
+  const bool given = !attrs.training || attrs.average_factor != 1;
+  Shape channels = {x.dim(attrs.channel_axis())};
   for (int i = 1; i <= (given ? 4 : 2); ++i) {
     ASSIGN_OR_RETURN(channels, Shape::Merge(channels, c.input(i)));
   }
-  x.set_dim(3, channels.dim(0));
+  x.set_dim(attrs.channel_axis(), channels.dim(0));
   c.set_output(0, x);
   for (int i = 1; i <= 4; ++i) c.set_output(i, channels);
   return absl::OkStatus();
 }
 
 absl::Status BackwardShape(InferenceContext& c) {
+  ASSIGN_OR_RETURN(const NormAttrs attrs, AttrsOf(c.node()));
   ASSIGN_OR_RETURN(Shape x, Shape::Merge(c.input(0), c.input(1)));
   c.set_output(0, x);
-  const Shape channels = {x.rank() == 4 ? x.dim(3) : -1};
+  const Shape channels = {x.rank() == attrs.rank ? x.dim(attrs.channel_axis()) : -1};
   c.set_output(1, channels);
   c.set_output(2, channels);
   c.set_output(3, {0});
@@ -320,8 +325,48 @@ std::vector<Output> ForwardGradient(const GradientContext& g) {
   return {grad->output(0), grad->output(1), grad->output(2)};
 }
 
+// Second order: the first gradient again, out of simple ops, which have gradients of their own. Its
+// inputs go through identities, so that what they depend on is left to the caller.
+std::vector<Output> BackwardGradient(const GradientContext& g) {
+  const absl::StatusOr<NormAttrs> attrs = AttrsOf(g.node());
+  if (!attrs.ok()) return {};
+  const DType statistics = RemoveRef(g.x(3).dtype());
+  const std::vector<Output> inputs = {g.Op("Identity", {g.x(0)}), g.Op("Identity", {g.x(1)}),
+                                      g.Op("Identity", {g.x(2)})};
+  const auto permutation = [&](bool back) {
+    const std::vector<int> order = ChannelOrder(*attrs, back);
+    return g.Int32s({order.begin(), order.end()});
+  };
+  const auto rows = [&](const Output& x) {
+    const Output last = attrs->channels_first ? g.Op("Transpose", {x, permutation(false)}) : x;
+    return g(g.Op("Cast", {last}, {{"DstT", statistics}}));
+  };
+  std::vector<int32_t> axes(attrs->rank - 1);
+  for (int d = 0; d + 1 < attrs->rank; ++d) axes[d] = d;
+  const auto reduce = [&](const char* op, const Output& x) {
+    return g(g.Op(op, {x, g.Int32s(axes)}, {{"keep_dims", false}}));
+  };
+  const Expression dy = rows(inputs[0]), x = rows(inputs[1]);
+  const Expression scale = g(g.Op("Cast", {inputs[2]}, {{"DstT", statistics}}));
+  const Expression mean = attrs->training ? reduce("Mean", x) : g(g.x(3));
+  const Expression centred = x - mean;
+  const Expression variance = attrs->training ? reduce("Mean", centred * centred) : g(g.x(4));
+  const Expression inverse = g(g.Op("Rsqrt", {variance + attrs->epsilon}));
+  const Expression normal = centred * inverse;
+  Expression dx = dy;
+  if (attrs->training) dx = dy - reduce("Mean", dy) - normal * reduce("Mean", dy * normal);
+  dx = dx * (scale * inverse);
+  Output first = dx;
+  if (attrs->channels_first) first = g.Op("Transpose", {first, permutation(true)});
+  first = g.Op("Cast", {first}, {{"DstT", RemoveRef(g.x(1).dtype())}});
+  return Gradients(
+      g.scope(), {first, reduce("Sum", dy * normal), reduce("Sum", dy)}, inputs,
+      {.grad_ys = {g.dy(0), g.dy(1), g.dy(2)}, .stop_gradients = {g.x(0), g.x(1), g.x(2)}});
+}
+
 OpSchema& AddNormAttrs(OpSchema& op, bool statistics_type) {
-  op.TypeAttr("T", {kFloat, kDouble});
+  op.TypeAttr("T", statistics_type ? std::vector<DType>{kFloat, kDouble, kHalf}
+                                   : std::vector<DType>{kFloat, kDouble});
   if (statistics_type) op.TypeAttr("U", {kFloat, kDouble});
   return op.Attr("epsilon", 0.0001)
       .StringAttr("data_format", {"NHWC", "NCHW", "NDHWC", "NCDHW"}, "NHWC")
@@ -400,9 +445,7 @@ void RegisterFusedBatchNorm(OpRegistry& registry) {
     AddNormAttrs(backward, !version.empty())
         .Shape(BackwardShape)
         .Kernel(Make<true>)
-        .GradientMissing(
-            "second order goes through Moments and BatchNormalization, which are made "
-            "of simple ops")
+        .Gradient(BackwardGradient)
         .Example({.name = "inference",
                   .inputs = with_third({F({1, 1, 2, 1}, {1, 2}), F({1, 1, 2, 1}, {1, 3}),
                                         F({1}, {2}), F({1}, {1}), F({1}, {4})}),

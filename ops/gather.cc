@@ -1,89 +1,24 @@
 // Gather, GatherV2 and GatherNd: rows of a tensor by index. Tested by the registry test.
+#include "espalier/ops/gather.h"
+
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
 #include "espalier/ops/examples.h"
-#include "espalier/ops/indexing.h"
 
 namespace espalier {
 namespace {
 
-// The parameters are [batch, outer, size, inner], the indices [batch, count].
-struct GatherLayout {
-  int64_t batch = 1, outer = 1, size = 0, inner = 1, count = 1;
-  Shape output;
-};
-
-absl::StatusOr<GatherLayout> LayOut(const Shape& params, const Shape& indices, int64_t axis,
-                                    int64_t batch_dims) {
-  if (params.rank() < 1) return absl::InvalidArgumentError("params must be at least a vector");
-  ASSIGN_OR_RETURN(axis, NormalizeAxis(axis, params.rank()));
-  if (batch_dims < 0) batch_dims += indices.rank();
-  if (batch_dims < 0 || batch_dims > indices.rank() || batch_dims > axis) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("batch_dims ", batch_dims, " must be in [0, min(axis, rank of indices)]"));
-  }
-  GatherLayout layout;
-  for (int d = 0; d < params.rank(); ++d) {
-    const int64_t size = params.dim(d);
-    if (d < batch_dims) {
-      if (indices.dim(d) != size && indices.dim(d) >= 0 && size >= 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("params ", params.ToString(), " and indices ", indices.ToString(),
-                         " must agree in the first ", batch_dims, " dimensions"));
-      }
-      layout.batch *= size;
-    } else if (d < axis) {
-      layout.outer *= size;
-    } else if (d == axis) {
-      layout.size = size;
-    } else {
-      layout.inner *= size;
-    }
-    if (d != axis) {
-      layout.output.push_back(size);
-      continue;
-    }
-    for (int i = static_cast<int>(batch_dims); i < indices.rank(); ++i) {
-      layout.output.push_back(indices.dim(i));
-      layout.count *= indices.dim(i);
-    }
-  }
-  return layout;
-}
-
 template <typename S>
 absl::Status Gather(KernelContext& context, int64_t batch_dims) {
-  const Tensor& params = context.input(0);
-  const Tensor& indices = context.input(1);
   int64_t axis = batch_dims < 0 ? 0 : batch_dims;
   if (context.num_inputs() > 2) {
     ASSIGN_OR_RETURN(std::vector<int64_t> values, IntegerVector(context.input(2), "the axis"));
     if (values.size() != 1) return absl::InvalidArgumentError("the axis must be a scalar");
     axis = values[0];
   }
-  ASSIGN_OR_RETURN(GatherLayout layout, LayOut(params.shape(), indices.shape(), axis, batch_dims));
-  const Indices index(indices);
-  RETURN_IF_ERROR(index.Check(layout.size, "indices"));
-  ASSIGN_OR_RETURN(Tensor y, context.Allocate(params.dtype(), layout.output));
-  const S* from = Storage<S>(params);
-  S* to = MutableStorage<S>(y);
-  if (layout.inner > 0) {
-    const int64_t rows = layout.batch * layout.outer * layout.count;
-    context.ParallelFor(rows, std::max<int64_t>(1, kElementwiseBlock / layout.inner),
-                        [&](int64_t begin, int64_t end) {
-                          for (int64_t row = begin; row < end; ++row) {
-                            const int64_t block = row / layout.count;  // of batch and outer
-                            const int64_t at =
-                                index[block / layout.outer * layout.count + row % layout.count];
-                            std::copy_n(from + (block * layout.size + at) * layout.inner,
-                                        layout.inner, to + row * layout.inner);
-                          }
-                        });
-  }
-  context.set_output(0, std::move(y));
-  return absl::OkStatus();
+  return GatherSlices<S>(context, context.input(0), context.input(1), axis, batch_dims);
 }
 
 absl::Status GatherShape(InferenceContext& c) {
@@ -92,7 +27,8 @@ absl::Status GatherShape(InferenceContext& c) {
   if (c.num_inputs() > 2) {
     const auto constant = c.constant_ints(2);
     if (!constant || constant->size() != 1) {
-      if (c.input(0).has_rank() && c.input(1).has_rank() && batch_dims >= 0) {
+      if (c.input(0).has_rank() && c.input(1).has_rank() && batch_dims >= 0 &&
+          batch_dims <= c.input(1).rank()) {
         c.set_output(0, Shape::UnknownOfRank(static_cast<int>(c.input(0).rank() +
                                                               c.input(1).rank() - 1 - batch_dims)));
       }
@@ -102,7 +38,7 @@ absl::Status GatherShape(InferenceContext& c) {
   }
   RETURN_IF_ERROR(c.WithRankAtLeast(0, 1));
   if (!c.input(0).has_rank() || !c.input(1).has_rank()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(GatherLayout layout, LayOut(c.input(0), c.input(1), axis, batch_dims));
+  ASSIGN_OR_RETURN(GatherLayout layout, LayOutGather(c.input(0), c.input(1), axis, batch_dims));
   c.set_output(0, layout.output);
   return absl::OkStatus();
 }
@@ -144,13 +80,7 @@ std::vector<Output> GatherGradient(const GradientContext& g) {
     return g.Op("UnsortedSegmentSum", {rows, indices, count});
   };
   if (axis && *axis == 0 && batch_dims == 0) {
-    const Output inner = g.Op("Slice", {shape, g.Int32s({1}), g.Int32s({-1})});
-    const Output first = g.Op("Slice", {shape, g.Int32s({0}), g.Int32s({1})});
-    const Output count = g.Op("Reshape", {first, g.Int32s({})});
-    // Not -1: with empty rows it is not defined.
-    const Output size = g.Op("Reshape", {g.Op("Size", {g.x(1)}), g.Int32s({1})});
-    const Output full = g.Op("ConcatV2", {size, inner, g.Scalar(shape, 0)}, {{"N", 2}});
-    return result(add_rows(g.Op("Reshape", {g.dy(), full}), Flat(g, g.x(1)), count));
+    return result(AddedRows(g, shape, g.x(1)));
   }
   if (!axis || rank < 0 || index_rank < 0) {
     g.scope().graph()->RecordError(absl::UnimplementedError(absl::StrCat(
@@ -207,22 +137,6 @@ std::vector<Output> GatherGradient(const GradientContext& g) {
   const Output summed = add_rows(rows, Flat(g, g(per_batch) + g(offsets)), g(batches) * g(size));
   const Output shaped = g.Op("Reshape", {summed, joined({dims(0, batch_rank + 1), inner})});
   return result(g.Op("Transpose", {shaped, g.Int32s(back)}));
-}
-
-template <typename S>
-absl::Status GatherNd(KernelContext& context) {
-  const Tensor& params = context.input(0);
-  const Tensor& indices = context.input(1);
-  ASSIGN_OR_RETURN(NdIndex index, NdIndex::Make(params.shape(), indices));
-  Shape shape = index.outer();
-  for (int d = index.depth(); d < params.rank(); ++d) shape.push_back(params.dim(d));
-  ASSIGN_OR_RETURN(Tensor y, context.Allocate(params.dtype(), shape));
-  for (int64_t i = 0; i < index.count(); ++i) {
-    std::copy_n(Storage<S>(params) + index[i] * index.slice(), index.slice(),
-                MutableStorage<S>(y) + i * index.slice());
-  }
-  context.set_output(0, std::move(y));
-  return absl::OkStatus();
 }
 
 absl::Status GatherNdShape(InferenceContext& c) {
@@ -318,8 +232,10 @@ void RegisterGather(OpRegistry& registry) {
       .StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "")
       .Shape(GatherNdShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchStorage(RemoveRef(node.input(0).dtype()),
-                               []<typename S>() -> KernelFunction { return GatherNd<S>; });
+        return DispatchStorage(
+            RemoveRef(node.input(0).dtype()), []<typename S>() -> KernelFunction {
+              return [](KernelContext& c) { return GatherNdSlices<S>(c, c.input(0), c.input(1)); };
+            });
       })
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", RemoveRef(g.x(1).dtype())}});

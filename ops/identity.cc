@@ -1,5 +1,5 @@
-// Ops that pass their input on: Identity, RefIdentity, StopGradient, PreventGradient, EnsureShape,
-// CheckNumerics. Tested by the registry test.
+// Ops that pass their input on: Identity, IdentityN, RefIdentity, Snapshot, StopGradient,
+// PreventGradient, EnsureShape, CheckNumerics. Tested by the registry test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -18,6 +18,24 @@ absl::StatusOr<KernelFunction> MakeForward(const Node&) {
 }
 
 std::vector<Output> PassGradient(const GradientContext& g) { return {g.dy()}; }
+
+absl::StatusOr<KernelFunction> MakeForwardAll(const Node&) {
+  return KernelFunction([](KernelContext& context) {
+    for (int i = 0; i < context.num_inputs(); ++i) context.ForwardValue(i, i);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status UnchangedShapes(InferenceContext& c) {
+  for (int i = 0; i < c.num_inputs(); ++i) c.set_output(i, c.input(i));
+  return absl::OkStatus();
+}
+
+std::vector<Output> PassGradients(const GradientContext& g) {
+  std::vector<Output> gradients;
+  for (int i = 0; i < g.node().num_outputs(); ++i) gradients.push_back(g.dy_or_empty(i));
+  return gradients;
+}
 
 absl::Status EnsuredShape(InferenceContext& c) {
   ASSIGN_OR_RETURN(Shape merged, Shape::Merge(c.input(0), c.node().attr<Shape>("shape")));
@@ -63,6 +81,26 @@ void RegisterIdentity(OpRegistry& registry) {
           {.name = "gradient passes", .inputs = {F({2}, {3, 4})}, .expected = {F({2}, {3, 4})}});
   Add(registry, "StopGradient", "Its input, as a constant for gradients.")
       .NotDifferentiable("it is made to stop gradients");
+  Add(registry, "Snapshot", "Its input.").Gradient(PassGradient);
+  Add(registry, "DeepCopy", "Its input: a copy that nothing else writes.")
+      .NotDifferentiable("TensorFlow has no gradient for it");
+  Add(registry, "GuaranteeConst", "Its input, which the graph's maker promises never to change.")
+      .NotDifferentiable("its input is promised to be constant");
+  registry.Add("IdentityN")
+      .Doc("Its inputs, each as it is.")
+      .InTypes("input", "T")
+      .OutTypes("output", "T")
+      .RequiredAttr("T", AttrKind::kTypeList)
+      .Shape(UnchangedShapes)
+      .Kernel(MakeForwardAll)
+      .Gradient(PassGradients)
+      .Example({.name = "two types",
+                .inputs = {F({2}, {1, 2}), I({}, {3})},
+                .expected = {F({2}, {1, 2}), I({}, {3})}})
+      .Example({.name = "one", .inputs = {F({1}, {1})}, .expected = {F({1}, {1})}})
+      .Example({.name = "empty",
+                .inputs = {F({0}, {}), F({}, {2})},
+                .expected = {F({0}, {}), F({}, {2})}});
   registry.Add("PreventGradient")
       .Doc("Its input; asking for a gradient through it is an error with attr message.")
       .In("input", "T")

@@ -93,6 +93,22 @@ class NdIndex {
   std::vector<int64_t> at_;
 };
 
+// Elements of one row of data, whose shape must start with that of the rows' ids.
+inline absl::StatusOr<int64_t> RowWidth(const Shape& data, const Shape& ids) {
+  int64_t width = 1;
+  bool fits = data.rank() >= ids.rank();
+  for (int d = 0; fits && d < data.rank(); ++d) {
+    if (d >= ids.rank()) {
+      width *= data.dim(d);
+    } else {
+      fits = data.dim(d) == ids.dim(d);
+    }
+  }
+  if (fits) return width;
+  return absl::InvalidArgumentError(
+      absl::StrCat("data of shape ", data.ToString(), " does not start with ", ids.ToString()));
+}
+
 // Numbers as a vector of int32 or int64, whichever an attr asks for.
 inline Tensor AsIndices(const std::vector<int64_t>& values, DType type) {
   const Shape shape = {static_cast<int64_t>(values.size())};

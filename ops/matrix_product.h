@@ -11,7 +11,7 @@
 
 namespace espalier {
 
-using MatMulTypes = TypeList<float, double, Eigen::half, int32_t, int64_t>;
+using MatMulTypes = TypeList<float, double, Eigen::half, int16_t, int32_t, int64_t>;
 template <typename T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 

@@ -18,6 +18,9 @@ class Philox {
     counter_ = {0, 0, static_cast<uint32_t>(seed2), static_cast<uint32_t>(seed2 >> 32)};
   }
 
+  Philox(const std::array<uint32_t, 2>& key, const std::array<uint32_t, 4>& counter)
+      : key_(key), counter_(counter) {}
+
   // Four uniform numbers; the counter moves on by one.
   std::array<uint32_t, 4> operator()() {
     std::array<uint32_t, 4> x = counter_;
@@ -33,6 +36,9 @@ class Philox {
     Skip(1);
     return x;
   }
+
+  const std::array<uint32_t, 2>& key() const { return key_; }
+  const std::array<uint32_t, 4>& counter() const { return counter_; }
 
   void Skip(uint64_t count) {
     for (int i = 0; i < 4 && count != 0; ++i) {

@@ -1,11 +1,7 @@
 // Pow. Tested by the registry test.
 #include <cmath>
 
-#include "espalier/graph/gradients.h"
-#include "espalier/graph/op_registry.h"
-#include "espalier/graph/shape_inference.h"
-#include "espalier/ops/elementwise.h"
-#include "espalier/ops/examples.h"
+#include "espalier/ops/binary.h"
 
 namespace espalier {
 namespace {
@@ -54,8 +50,7 @@ std::vector<Output> PowGradient(const GradientContext& g) {
   const Output positive = g.Op("Greater", {x, zeros});
   const Output safe = g.Op("SelectV2", {positive, x, g.Op("OnesLike", {x})});
   const Output log = g.Op("SelectV2", {positive, g.Op("Log", {safe}), zeros});
-  return {SumToShapeOf(g, dx, g.x(0), g.x(1)),
-          SumToShapeOf(g, dy * g(g.y(0)) * g(log), g.x(1), g.x(0))};
+  return {Reduced(g, dx, 0), Reduced(g, dy * g(g.y(0)) * g(log), 1)};
 }
 
 }  // namespace

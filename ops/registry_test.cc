@@ -7,10 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/graph_def.h"
-#include "espalier/graph/scope.h"
-#include "espalier/graph/variable.h"
 #include "espalier/ops/all_ops.h"
-#include "espalier/runtime/session.h"
+#include "espalier/tools/example_graph.h"
 #include "gtest/gtest.h"
 
 namespace espalier {
@@ -33,50 +31,6 @@ std::string CaseName(const testing::TestParamInfo<Case>& info) {
   std::string name = absl::StrCat(info.param.op->name(), "_", info.index);
   return name;
 }
-
-Tensor ToDouble(const Tensor& t) {
-  if (t.dtype() != kFloat) return t;
-  std::vector<double> values(t.flat<float>().begin(), t.flat<float>().end());
-  return Tensor::FromVector<double>(t.shape(), values);
-}
-
-// The example as a graph: placeholders for its inputs, variables for its ref inputs, constants
-// where asked for.
-struct ExampleGraph {
-  Graph graph;
-  std::vector<Output> inputs;
-  std::vector<Feed> feeds;
-  const Node* node = nullptr;
-
-  ExampleGraph(const OpSchema& op, const OpExample& example, bool in_double) {
-    const Scope s = graph.root();
-    AttrMap attrs = example.attrs;
-    if (in_double) {
-      for (auto& [name, value] : attrs) {
-        if (value == AttrValue(kFloat)) value = kDouble;
-      }
-    }
-    for (size_t i = 0; i < example.inputs.size(); ++i) {
-      const Tensor value = in_double ? ToDouble(example.inputs[i]) : example.inputs[i];
-      const bool fixed = std::find(example.constant_inputs.begin(), example.constant_inputs.end(),
-                                   static_cast<int>(i)) != example.constant_inputs.end();
-      if (IsRefInput(op, i)) {
-        inputs.push_back(Variable(s.Named(absl::StrCat("variable", i)), value));
-      } else if (fixed) {
-        inputs.push_back(Const(s, value));
-      } else {
-        inputs.push_back(AddOpOutput(s, "Placeholder", {},
-                                     {{"dtype", value.dtype()}, {"shape", value.shape()}}));
-        feeds.push_back({inputs.back(), value});
-      }
-    }
-    node = AddOp(s.Named("subject"), op.name(), inputs, attrs);
-  }
-
-  static bool IsRefInput(const OpSchema& op, size_t i) {
-    return i < op.inputs().size() && op.inputs()[i].is_ref;
-  }
-};
 
 double Element(const Tensor& t, int64_t i) {
   return DispatchType(PlainTypes(), t.dtype(),

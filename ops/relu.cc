@@ -4,6 +4,7 @@
 #include "espalier/graph/shape_inference.h"
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
+#include "espalier/ops/unary.h"
 
 namespace espalier {
 namespace {
@@ -46,7 +47,7 @@ void RegisterRelu(OpRegistry& registry) {
       .TypeAttr("T", kArithmeticDTypes)
       .Traits({.elementwise = true})
       .Shape(AllInputsEqualShape)
-      .Kernel(BinaryKernel<ReluGradOf>(ArithmeticTypes()))
+      .Kernel(EqualShapesKernel<ReluGradOf>(ArithmeticTypes()))
       .Gradient(ReluGradGradient)
       .Example({.name = "vector",
                 .inputs = {F({3}, {5, 6, 7}), F({3}, {-1, 0.5f, 2})},

@@ -43,6 +43,14 @@ struct ResizeAttrs {
   bool align_corners, half_pixel_centers;
 };
 
+// Height and width.
+absl::StatusOr<std::vector<int64_t>> SizeFrom(const Tensor& tensor) {
+  ASSIGN_OR_RETURN(std::vector<int64_t> size, IntegerVector(tensor, "size"));
+  if (size.size() != 2) return absl::InvalidArgumentError("size must have two entries");
+  if (size[0] <= 0 || size[1] <= 0) return absl::InvalidArgumentError("sizes must be positive");
+  return size;
+}
+
 struct Sizes {
   int64_t batch, channels;
   Axis rows, columns;
@@ -90,8 +98,7 @@ template <typename T, bool kBilinear>
 absl::Status Resize(KernelContext& context, const ResizeAttrs& attrs) {
   using Result = std::conditional_t<kBilinear, float, T>;
   const Tensor& x = context.input(0);
-  ASSIGN_OR_RETURN(std::vector<int64_t> size, IntegerVector(context.input(1), "size"));
-  if (size.size() != 2) return absl::InvalidArgumentError("size must have two entries");
+  ASSIGN_OR_RETURN(std::vector<int64_t> size, SizeFrom(context.input(1)));
   ASSIGN_OR_RETURN(Sizes sizes, MakeSizes(x.shape(), size[0], size[1], attrs));
   ASSIGN_OR_RETURN(
       Tensor y, context.Allocate(DTypeOf<Result>, {sizes.batch, size[0], size[1], sizes.channels}));
@@ -127,8 +134,7 @@ absl::Status ResizeGrad(KernelContext& context, const ResizeAttrs& attrs) {
       return absl::InvalidArgumentError("the original image must have rank 4");
     shape = context.input(1).shape();
   } else {
-    ASSIGN_OR_RETURN(std::vector<int64_t> size, IntegerVector(context.input(1), "size"));
-    if (size.size() != 2) return absl::InvalidArgumentError("size must have two entries");
+    ASSIGN_OR_RETURN(std::vector<int64_t> size, SizeFrom(context.input(1)));
     shape.set_dim(1, size[0]);
     shape.set_dim(2, size[1]);
   }
@@ -157,8 +163,11 @@ ResizeAttrs AttrsOf(const Node& node) {
 
 absl::Status ResizeShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(0, 4));
-  const auto size = c.constant_ints(1);
-  c.set_output(0, {c.dim(0, 0), size ? (*size)[0] : -1, size ? (*size)[1] : -1, c.dim(0, 3)});
+  std::vector<int64_t> size = {-1, -1};
+  if (const Tensor* constant = c.constant(1)) {
+    ASSIGN_OR_RETURN(size, SizeFrom(*constant));
+  }
+  c.set_output(0, {c.dim(0, 0), size[0], size[1], c.dim(0, 3)});
   return absl::OkStatus();
 }
 
@@ -166,6 +175,43 @@ AttrMap SameAttrs(const GradientContext& g) {
   return {{"align_corners", g.node().attr<bool>("align_corners")},
           {"half_pixel_centers", g.node().attr<bool>("half_pixel_centers")}};
 }
+
+// Height and width of input i, as the graph computes them.
+Output ImageSize(const GradientContext& g, int i) {
+  return g.Op("Slice", {g.Op("Shape", {g.x(i)}), g.Int32s({1}), g.Int32s({2})});
+}
+
+// Kernel<T>::Run(context, attrs) for the type T of input `typed`.
+template <template <typename> class Kernel, typename Types, int kTyped>
+absl::StatusOr<KernelFunction> Make(const Node& node) {
+  return DispatchType(Types(), RemoveRef(node.input(kTyped).dtype()),
+                      [attrs = AttrsOf(node)]<typename T>() -> KernelFunction {
+                        return [attrs](KernelContext& c) { return Kernel<T>::Run(c, attrs); };
+                      });
+}
+
+template <typename T, bool kBilinear>
+struct ResizeKernel {
+  static absl::Status Run(KernelContext& context, const ResizeAttrs& attrs) {
+    return Resize<T, kBilinear>(context, attrs);
+  }
+};
+template <typename T>
+using Bilinear = ResizeKernel<T, true>;
+template <typename T>
+using Nearest = ResizeKernel<T, false>;
+template <typename T>
+struct BilinearGrad {
+  static absl::Status Run(KernelContext& context, const ResizeAttrs& attrs) {
+    return ResizeGrad<float, T, true>(context, attrs);
+  }
+};
+template <typename T>
+struct NearestGrad {
+  static absl::Status Run(KernelContext& context, const ResizeAttrs& attrs) {
+    return ResizeGrad<T, T, false>(context, attrs);
+  }
+};
 
 OpSchema& AddAttrs(OpSchema& op) {
   return op.Attr("align_corners", false).Attr("half_pixel_centers", false);
@@ -186,14 +232,7 @@ void RegisterResize(OpRegistry& registry) {
                .Out("resized_images", kFloat))
       .TypeAttr("T", kArithmeticDTypes)
       .Shape(ResizeShape)
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
-                            [attrs = AttrsOf(node)]<typename T>() -> KernelFunction {
-                              return [attrs](KernelContext& context) {
-                                return Resize<T, true>(context, attrs);
-                              };
-                            });
-      })
+      .Kernel(Make<Bilinear, ArithmeticTypes, 0>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         if (!IsDifferentiable(g.x(0).dtype())) return {};
         return {g.Op("ResizeBilinearGrad", {g.dy(), g.x(0)}, SameAttrs(g)), Output()};
@@ -224,17 +263,9 @@ void RegisterResize(OpRegistry& registry) {
         c.set_output(0, c.input(1));
         return absl::OkStatus();
       })
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchType(RealTypes(), RemoveRef(node.input(1).dtype()),
-                            [attrs = AttrsOf(node)]<typename T>() -> KernelFunction {
-                              return [attrs](KernelContext& context) {
-                                return ResizeGrad<float, T, true>(context, attrs);
-                              };
-                            });
-      })
+      .Kernel(Make<BilinearGrad, RealTypes, 1>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        const Output size = g.Op("Slice", {g.Op("Shape", {g.x(0)}), g.Int32s({1}), g.Int32s({2})});
-        return {g.Op("ResizeBilinear", {g.dy(), size}, SameAttrs(g)), Output()};
+        return {g.Op("ResizeBilinear", {g.dy(), ImageSize(g, 0)}, SameAttrs(g)), Output()};
       })
       .Example({.name = "half pixels",
                 .inputs = {wide, one_row},
@@ -257,17 +288,10 @@ void RegisterResize(OpRegistry& registry) {
                .Out("resized_images", "T"))
       .TypeAttr("T", kArithmeticDTypes)
       .Shape(ResizeShape)
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
-                            [attrs = AttrsOf(node)]<typename T>() -> KernelFunction {
-                              return [attrs](KernelContext& context) {
-                                return Resize<T, false>(context, attrs);
-                              };
-                            });
-      })
+      .Kernel(Make<Nearest, ArithmeticTypes, 0>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        const Output size = g.Op("Slice", {g.Op("Shape", {g.x(0)}), g.Int32s({1}), g.Int32s({2})});
-        return {g.Op("ResizeNearestNeighborGrad", {g.dy(), size}, SameAttrs(g)), Output()};
+        return {g.Op("ResizeNearestNeighborGrad", {g.dy(), ImageSize(g, 0)}, SameAttrs(g)),
+                Output()};
       })
       .Example({.name = "twice as large",
                 .inputs = {one_row, I({2}, {1, 4})},
@@ -283,19 +307,11 @@ void RegisterResize(OpRegistry& registry) {
                .In("grads", "T")
                .In("size", kInt32)
                .Out("output", "T"))
-      .TypeAttr("T", kRealDTypes)
+      .TypeAttr("T", kArithmeticDTypes)
       .Shape(ResizeShape)
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchType(RealTypes(), RemoveRef(node.input(0).dtype()),
-                            [attrs = AttrsOf(node)]<typename T>() -> KernelFunction {
-                              return [attrs](KernelContext& context) {
-                                return ResizeGrad<T, T, false>(context, attrs);
-                              };
-                            });
-      })
+      .Kernel(Make<NearestGrad, ArithmeticTypes, 0>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        const Output size = g.Op("Slice", {g.Op("Shape", {g.x(0)}), g.Int32s({1}), g.Int32s({2})});
-        return {g.Op("ResizeNearestNeighbor", {g.dy(), size}, SameAttrs(g)), Output()};
+        return {g.Op("ResizeNearestNeighbor", {g.dy(), ImageSize(g, 0)}, SameAttrs(g)), Output()};
       })
       .Example({.name = "half the size",
                 .inputs = {wide, I({2}, {1, 2})},

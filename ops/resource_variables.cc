@@ -6,8 +6,9 @@
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
 #include "espalier/ops/elementwise.h"
-#include "espalier/ops/indexing.h"
+#include "espalier/ops/gather.h"
 #include "espalier/ops/scatter.h"
+#include "espalier/ops/variable_update.h"
 
 namespace espalier {
 namespace {
@@ -37,6 +38,12 @@ absl::StatusOr<Tensor> ReadValue(KernelContext& context) {
 // Variables arrive on every edge, but a handle that was fed has none.
 absl::Status CheckHandle(const KernelContext& context) {
   return Require(context.variable(0) != nullptr, "the handle names no variable of this session");
+}
+
+absl::Status CheckType(const VariableSlot& slot, DType type) {
+  if (slot.dtype() == type) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the variable is ", DTypeName(slot.dtype()),
+                                                 ", the op is for ", DTypeName(type)));
 }
 
 absl::Status Read(KernelContext& context) {
@@ -69,98 +76,97 @@ absl::Status Assign(KernelContext& context) {
   return absl::OkStatus();
 }
 
-template <typename T, int kSign>
-absl::Status Add(KernelContext& context) {
-  RETURN_IF_ERROR(CheckHandle(context));
-  const Tensor& delta = context.input(1);
-  VariableWriter writer({context.variable(0).get()});
-  RETURN_IF_ERROR(writer.Check());
-  if (!(writer.value(0).shape() == delta.shape())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the variable has shape ", writer.value(0).shape().ToString(),
-                     ", received an update of shape ", delta.shape().ToString()));
-  }
-  ASSIGN_OR_RETURN(Tensor * value, writer.Mutable(0, context.allocator()));
-  T* out = value->mutable_data<T>();
-  const T* in = delta.data<T>();
-  using C = ComputeType<T>;
-  for (int64_t i = 0; i < delta.num_elements(); ++i) {
-    const C a = static_cast<C>(out[i]), b = static_cast<C>(in[i]);
-    out[i] = static_cast<T>(kSign > 0 ? WrapAdd(a, b) : WrapSub(a, b));
-  }
-  return absl::OkStatus();
-}
-
 template <int kSign>
 absl::StatusOr<KernelFunction> MakeAdd(const Node& node) {
-  return DispatchType(ArithmeticTypes(), node.attr<DType>("dtype"),
-                      []<typename T>() -> KernelFunction { return Add<T, kSign>; });
+  return DispatchType(
+      ArithmeticTypes(), node.attr<DType>("dtype"), []<typename T>() -> KernelFunction {
+        return [](KernelContext& context) -> absl::Status {
+          RETURN_IF_ERROR(CheckHandle(context));
+          RETURN_IF_ERROR(CheckType(*context.variable(0), DTypeOf<T>));
+          return AddToVariable<T, kSign>(context, *context.variable(0), context.input(1));
+        };
+      });
 }
 
-// Rows of the variable by index.
+// Slices of the variable by index.
 template <typename S>
-absl::Status Gather(KernelContext& context) {
+absl::Status Gather(KernelContext& context, int64_t batch_dims) {
   RETURN_IF_ERROR(CheckHandle(context));
+  RETURN_IF_ERROR(CheckType(*context.variable(0), context.node().output_dtype(0)));
   ASSIGN_OR_RETURN(Tensor params, ReadValue(context));
-  const Indices index(context.input(1));
-  if (params.rank() < 1)
-    return absl::InvalidArgumentError("the variable must be at least a vector");
-  RETURN_IF_ERROR(index.Check(params.dim(0), "indices"));
-  Shape shape = context.input(1).shape();
-  int64_t width = 1;
-  for (int d = 1; d < params.rank(); ++d) {
-    shape.push_back(params.dim(d));
-    width *= params.dim(d);
-  }
-  ASSIGN_OR_RETURN(Tensor y, context.Allocate(params.dtype(), shape));
-  for (int64_t i = 0; i < index.size(); ++i)
-    std::copy_n(Storage<S>(params) + index[i] * width, width, MutableStorage<S>(y) + i * width);
-  context.set_output(0, std::move(y));
-  return absl::OkStatus();
+  return GatherSlices<S>(context, params, context.input(1), batch_dims, batch_dims);
+}
+
+template <typename S>
+absl::Status GatherNd(KernelContext& context) {
+  RETURN_IF_ERROR(CheckHandle(context));
+  RETURN_IF_ERROR(CheckType(*context.variable(0), context.node().output_dtype(0)));
+  ASSIGN_OR_RETURN(Tensor params, ReadValue(context));
+  return GatherNdSlices<S>(context, params, context.input(1));
 }
 
 absl::Status GatherShape(InferenceContext& c) {
   const Shape declared = DeclaredShape(c.node().input(0));
   if (!declared.has_rank() || !c.input(1).has_rank()) return absl::OkStatus();
-  Shape shape = c.input(1);
-  for (int d = 1; d < declared.rank(); ++d) shape.push_back(declared.dim(d));
+  const int64_t batch_dims = c.node().attr<int64_t>("batch_dims");
+  ASSIGN_OR_RETURN(GatherLayout layout, LayOutGather(declared, c.input(1), batch_dims, batch_dims));
+  c.set_output(0, layout.output);
+  return absl::OkStatus();
+}
+
+absl::Status GatherNdShape(InferenceContext& c) {
+  const Shape declared = DeclaredShape(c.node().input(0));
+  RETURN_IF_ERROR(c.WithRankAtLeast(1, 1));
+  if (!declared.has_rank() || !c.input(1).has_rank() || c.dim(1, -1) < 0) return absl::OkStatus();
+  Shape shape;
+  for (int d = 0; d + 1 < c.input(1).rank(); ++d) shape.push_back(c.input(1).dim(d));
+  for (int64_t d = c.dim(1, -1); d < declared.rank(); ++d)
+    shape.push_back(declared.dim(static_cast<int>(d)));
   c.set_output(0, shape);
   return absl::OkStatus();
 }
 
+Output ShapeOfVariable(const GradientContext& g, DType type) {
+  return g.Op("VariableShape", {g.x(0)}, {{"out_type", type}});
+}
 // The rows' gradients added up in the variable's shape.
 std::vector<Output> GatherGradient(const GradientContext& g) {
-  const Output shape = g.Op("VariableShape", {g.x(0)}, {{"out_type", kInt32}});
-  const Output inner = g.Op("Slice", {shape, g.Int32s({1}), g.Int32s({-1})});
-  const Output size = g.Op("Reshape", {g.Op("Size", {g.x(1)}), g.Int32s({1})});
-  const Output rows_shape = g.Op("ConcatV2", {size, inner, g.Scalar(shape, 0)}, {{"N", 2}});
-  const Output rows = g.Op("Reshape", {g.dy(), rows_shape});
-  const Output count =
-      g.Op("Reshape", {g.Op("Slice", {shape, g.Int32s({0}), g.Int32s({1})}), g.Int32s({})});
-  const Output flat = g.Op("Reshape", {g.x(1), g.Int32s({-1})});
-  return {g.Op("UnsortedSegmentSum", {rows, flat, count}), Output()};
+  if (g.node().attr<int64_t>("batch_dims") != 0) {
+    g.scope().graph()->RecordError(absl::UnimplementedError(
+        absl::StrCat(g.node().Describe(), ": the gradient for batch_dims is not built")));
+    return {};
+  }
+  return {AddedRows(g, ShapeOfVariable(g, kInt32), g.x(1)), Output()};
+}
+std::vector<Output> GatherNdGradient(const GradientContext& g) {
+  return {g.Op("ScatterNd", {g.x(1), g.dy(), ShapeOfVariable(g, RemoveRef(g.x(1).dtype()))}),
+          Output()};
 }
 
-template <typename Step>
+template <typename Step, bool kNd = false>
 void AddScatter(OpRegistry& registry, const char* name, const char* doc) {
-  registry.Add(name)
-      .Doc(doc)
-      .In("resource", kResource)
+  OpSchema& op = registry.Add(name);
+  if (kNd)
+    op.Attr("use_locking", true).StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "");
+  op.Doc(doc)
+      .In(kNd ? "ref" : "resource", kResource)
       .In("indices", "Tindices")
-      .In("updates", "dtype")
-      .TypeAttr("dtype", kComparableDTypes)
+      .In("updates", kNd ? "T" : "dtype")
+      .TypeAttr(kNd ? "T" : "dtype", ScatterDTypes<Step>())
       .TypeAttr("Tindices", kIndexDTypes)
       .Traits({.stateful = true})
       .Shape(NoOutputs)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchType(ScatterTypes<Step>(), node.attr<DType>("dtype"),
-                            []<typename T>() -> KernelFunction {
-                              return [](KernelContext& context) -> absl::Status {
-                                RETURN_IF_ERROR(CheckHandle(context));
-                                return ScatterRows<T, Step>(context, *context.variable(0),
-                                                            context.input(1), context.input(2));
-                              };
-                            });
+        return DispatchType(
+            ScatterTypes<Step>(), RemoveRef(node.input(2).dtype()),
+            []<typename T>() -> KernelFunction {
+              return [](KernelContext& context) -> absl::Status {
+                RETURN_IF_ERROR(CheckHandle(context));
+                RETURN_IF_ERROR(CheckType(*context.variable(0), DTypeOf<T>));
+                constexpr auto kScatter = kNd ? ScatterNdRows<T, Step> : ScatterRows<T, Step>;
+                return kScatter(context, *context.variable(0), context.input(1), context.input(2));
+              };
+            });
       })
       .NotDifferentiable(kNoGradient)
       .NoExample(kNoExample);
@@ -281,13 +287,34 @@ void RegisterResourceVariables(OpRegistry& registry) {
       .TypeAttr("Tindices", kIndexDTypes)
       .Shape(GatherShape)
       .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        if (node.attr<int64_t>("batch_dims") != 0)
-          return absl::UnimplementedError("batch_dims other than 0");
-        return DispatchStorage(node.output_dtype(0),
-                               []<typename S>() -> KernelFunction { return Gather<S>; });
+        const int64_t batch_dims = node.attr<int64_t>("batch_dims");
+        return DispatchStorage(node.output_dtype(0), [batch_dims]<typename S>() -> KernelFunction {
+          return [batch_dims](KernelContext& context) { return Gather<S>(context, batch_dims); };
+        });
       })
       .Gradient(GatherGradient)
       .NoExample(kNoExample);
+  registry.Add("ResourceGatherNd")
+      .Doc("Slices of the variable by the index vectors in the last dimension of indices.")
+      .In("resource", kResource)
+      .In("indices", "Tindices")
+      .Out("output", "dtype")
+      .TypeAttr("dtype")
+      .TypeAttr("Tindices", kIndexDTypes)
+      .Shape(GatherNdShape)
+      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+        return DispatchStorage(node.output_dtype(0),
+                               []<typename S>() -> KernelFunction { return GatherNd<S>; });
+      })
+      .Gradient(GatherNdGradient)
+      .NoExample(kNoExample);
+  AddScatter<ScatterSet, true>(registry, "ResourceScatterNdUpdate", "Replaces slices.");
+  AddScatter<ScatterAddTo, true>(registry, "ResourceScatterNdAdd", "Adds to slices.");
+  AddScatter<ScatterSubtract, true>(registry, "ResourceScatterNdSub", "Subtracts from slices.");
+  AddScatter<ScatterLarger, true>(registry, "ResourceScatterNdMax",
+                                  "The larger of slice and update.");
+  AddScatter<ScatterSmaller, true>(registry, "ResourceScatterNdMin",
+                                   "The smaller of slice and update.");
   AddScatter<ScatterSet>(registry, "ResourceScatterUpdate", "Replaces rows of the variable.");
   AddScatter<ScatterAddTo>(registry, "ResourceScatterAdd", "Adds to rows of the variable.");
   AddScatter<ScatterSubtract>(registry, "ResourceScatterSub", "Subtracts from rows.");

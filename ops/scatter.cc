@@ -13,24 +13,6 @@
 namespace espalier {
 namespace {
 
-// updates.shape must be the outer dimensions of the indices and then those of a slice.
-absl::Status CheckUpdates(const Shape& shape, const NdIndex& index, const Shape& updates) {
-  Shape expected = index.outer();
-  for (int d = index.depth(); d < shape.rank(); ++d) expected.push_back(shape.dim(d));
-  if (expected == updates) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("updates must have shape ", expected.ToString(),
-                                                 ", received ", updates.ToString()));
-}
-
-template <typename T, typename Step>
-void Apply(const NdIndex& index, const T* updates, T* out) {
-  for (int64_t i = 0; i < index.count(); ++i) {
-    T* to = out + index[i] * index.slice();
-    const T* from = updates + i * index.slice();
-    for (int64_t k = 0; k < index.slice(); ++k) to[k] = Step()(to[k], from[k]);
-  }
-}
-
 template <typename T>
 absl::Status ScatterNd(KernelContext& context) {
   ASSIGN_OR_RETURN(Shape shape, ShapeFromTensor(context.input(2), "shape"));
@@ -39,9 +21,9 @@ absl::Status ScatterNd(KernelContext& context) {
   ASSIGN_OR_RETURN(NdIndex index, NdIndex::Make(shape, context.input(0)));
   RETURN_IF_ERROR(CheckUpdates(shape, index, context.input(1).shape()));
   if constexpr (std::is_same_v<T, bool>) {
-    Apply<T, ScatterSet>(index, context.input(1).data<T>(), y.mutable_data<T>());
+    ScatterSlices<T, ScatterSet>(index, context.input(1).data<T>(), y.mutable_data<T>());
   } else {
-    Apply<T, ScatterAddTo>(index, context.input(1).data<T>(), y.mutable_data<T>());
+    ScatterSlices<T, ScatterAddTo>(index, context.input(1).data<T>(), y.mutable_data<T>());
   }
   context.set_output(0, std::move(y));
   return absl::OkStatus();
@@ -56,20 +38,15 @@ absl::Status TensorScatter(KernelContext& context) {
   if (!y) {
     ASSIGN_OR_RETURN(y, x.Clone(context.allocator()));
   }
-  Apply<T, Step>(index, context.input(2).data<T>(), y->mutable_data<T>());
+  ScatterSlices<T, Step>(index, context.input(2).data<T>(), y->mutable_data<T>());
   context.set_output(0, *std::move(y));
   return absl::OkStatus();
 }
 
 template <typename T, typename Step>
 absl::Status ScatterNdRef(KernelContext& context) {
-  VariableWriter writer({context.variable(0).get()});
-  RETURN_IF_ERROR(writer.Check());
-  const Shape& shape = writer.value(0).shape();
-  ASSIGN_OR_RETURN(NdIndex index, NdIndex::Make(shape, context.input(1)));
-  RETURN_IF_ERROR(CheckUpdates(shape, index, context.input(2).shape()));
-  ASSIGN_OR_RETURN(Tensor * value, writer.Mutable(0, context.allocator()));
-  Apply<T, Step>(index, context.input(2).data<T>(), value->mutable_data<T>());
+  RETURN_IF_ERROR(
+      (ScatterNdRows<T, Step>(context, *context.variable(0), context.input(1), context.input(2))));
   context.ForwardValue(0, 0);
   return absl::OkStatus();
 }
@@ -88,8 +65,6 @@ absl::Status ScatterNdShape(InferenceContext& c) {
   return absl::OkStatus();
 }
 
-const std::vector<DType> kScatterDTypes = kComparableDTypes;
-
 OpSchema& Inputs(OpSchema& op) { return op.In("indices", "Tindices").In("updates", "T"); }
 
 template <typename Step>
@@ -97,7 +72,7 @@ OpSchema& AddTensorScatter(OpRegistry& registry, const char* name, const char* d
                            std::initializer_list<float> expected) {
   return Inputs(registry.Add(name).Doc(doc).In("tensor", "T"))
       .Out("output", "T")
-      .TypeAttr("T", kScatterDTypes)
+      .TypeAttr("T", ScatterDTypes<Step>())
       .TypeAttr("Tindices", {kInt16, kInt32, kInt64})
       .StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "")
       .Shape(UnchangedShape)
@@ -124,7 +99,7 @@ void AddRef(OpRegistry& registry, const char* name, const char* doc,
   OpSchema& op = Inputs(registry.Add(name).Doc(doc).RefIn("ref", "T"));
   if (kNd) op.StringAttr("bad_indices_policy", {"", "DEFAULT", "ERROR"}, "");
   op.RefOut("output_ref", "T")
-      .TypeAttr("T", kScatterDTypes)
+      .TypeAttr("T", ScatterDTypes<Step>())
       .TypeAttr("Tindices", kIndexDTypes)
       .Attr("use_locking", true)
       .Traits({.stateful = true, .forwards_ref = true})
@@ -148,6 +123,18 @@ void AddRef(OpRegistry& registry, const char* name, const char* doc,
 std::vector<Output> GatheredUpdates(const GradientContext& g, const Output& d_tensor, double sign) {
   const Output gathered = g.Op("GatherNd", {g.dy(), g.x(1)});
   return {d_tensor, Output(), sign < 0 ? Output(-g(gathered)) : gathered};
+}
+
+// To what the result equals: tensor, updates, or both in equal shares.
+std::vector<Output> ExtremumGradient(const GradientContext& g) {
+  const auto as_number = [&](const Output& equal) {
+    return g(g.Op("Cast", {equal}, {{"DstT", RemoveRef(g.x(0).dtype())}}));
+  };
+  const Expression kept = as_number(g.Op("Equal", {g.x(0), g.y(0)}));
+  const Expression written = as_number(g.Op("Equal", {g.x(2), g.Op("GatherNd", {g.y(0), g.x(1)})}));
+  const Output count = g.Op("TensorScatterAdd", {kept, g.x(1), written});
+  const Output share = g(g.dy()) / g(count);
+  return {kept * g(share), Output(), written * g(g.Op("GatherNd", {share, g.x(1)}))};
 }
 
 }  // namespace
@@ -196,10 +183,10 @@ void RegisterScatter(OpRegistry& registry) {
       .Gradient([](const GradientContext& g) { return GatheredUpdates(g, g.dy(), -1); });
   AddTensorScatter<ScatterLarger>(registry, "TensorScatterMax", "The larger of tensor and updates.",
                                   {1, 2, 5})
-      .GradientMissing("equal values would have to share it, which is not built");
+      .Gradient(ExtremumGradient);
   AddTensorScatter<ScatterSmaller>(registry, "TensorScatterMin",
                                    "The smaller of tensor and updates.", {0.5f, 2, 3})
-      .GradientMissing("equal values would have to share it, which is not built");
+      .Gradient(ExtremumGradient);
   AddRef<ScatterSet, false>(registry, "ScatterUpdate", "Replaces rows of the variable.",
                             {0.5f, 2, 5});
   AddRef<ScatterAddTo, false>(registry, "ScatterAdd", "Adds to rows of the variable.",
@@ -219,6 +206,13 @@ void RegisterScatter(OpRegistry& registry) {
                              {1.5f, 2, 9});
   AddRef<ScatterSubtract, true>(registry, "ScatterNdSub", "Subtracts from slices of the variable.",
                                 {0.5f, 2, -1});
+  AddRef<ScatterLarger, true>(registry, "ScatterNdMax", "The larger of slice and update.",
+                              {1, 2, 5});
+  AddRef<ScatterSmaller, true>(registry, "ScatterNdMin", "The smaller of slice and update.",
+                               {0.5f, 2, 4});
+  AddTensorScatter<ScatterAddTo>(registry, "ScatterNdNonAliasingAdd",
+                                 "TensorScatterAdd by its older name.", {1.5f, 2, 8})
+      .Gradient([](const GradientContext& g) { return GatheredUpdates(g, g.dy(), 1); });
 }
 
 }  // namespace espalier

@@ -61,10 +61,18 @@ struct ScatterSmaller {
   }
 };
 
-// Bools can be set but not added.
+// Bools and strings can be set but not added.
+using SettableTypes = TypeList<float, double, Eigen::half, int32_t, int64_t, uint8_t, int8_t,
+                               int16_t, bool, std::string>;
 template <typename Step>
 using ScatterTypes =
-    std::conditional_t<std::is_same_v<Step, ScatterSet>, ComparableTypes, ArithmeticTypes>;
+    std::conditional_t<std::is_same_v<Step, ScatterSet>, SettableTypes, ArithmeticTypes>;
+template <typename Step>
+std::vector<DType> ScatterDTypes() {
+  std::vector<DType> dtypes = kArithmeticDTypes;
+  if (std::is_same_v<Step, ScatterSet>) dtypes.insert(dtypes.end(), {kBool, kString});
+  return dtypes;
+}
 
 // Row indices[i] of the variable becomes Step(row, updates[i]); updates may be one scalar for all.
 // INVALID_ARGUMENT for an index out of range or updates of another shape; the variable is then
@@ -98,6 +106,40 @@ absl::Status ScatterRows(const KernelContext& context, VariableSlot& slot, const
       element = Step()(element, scalar ? *from : from[i * width + k]);
     }
   }
+  return absl::OkStatus();
+}
+
+// updates.shape must be the outer dimensions of the indices and then those of a slice.
+inline absl::Status CheckUpdates(const Shape& shape, const NdIndex& index, const Shape& updates) {
+  Shape expected = index.outer();
+  for (int d = index.depth(); d < shape.rank(); ++d) expected.push_back(shape.dim(d));
+  if (expected == updates) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("updates must have shape ", expected.ToString(),
+                                                 ", received ", updates.ToString()));
+}
+
+// Slice index[i] of `out` becomes Step(slice, updates[i]).
+template <typename T, typename Step>
+void ScatterSlices(const NdIndex& index, const T* updates, T* out) {
+  for (int64_t i = 0; i < index.count(); ++i) {
+    T* to = out + index[i] * index.slice();
+    const T* from = updates + i * index.slice();
+    for (int64_t k = 0; k < index.slice(); ++k) to[k] = Step()(to[k], from[k]);
+  }
+}
+
+// ScatterSlices on a variable. INVALID_ARGUMENT for an index out of range or updates of another
+// shape; the variable is then unchanged.
+template <typename T, typename Step>
+absl::Status ScatterNdRows(const KernelContext& context, VariableSlot& slot, const Tensor& indices,
+                           const Tensor& updates) {
+  VariableWriter writer({&slot});
+  RETURN_IF_ERROR(writer.Check());
+  const Shape& shape = writer.value(0).shape();
+  ASSIGN_OR_RETURN(NdIndex index, NdIndex::Make(shape, indices));
+  RETURN_IF_ERROR(CheckUpdates(shape, index, updates.shape()));
+  ASSIGN_OR_RETURN(Tensor * value, writer.Mutable(0, context.allocator()));
+  ScatterSlices<T, Step>(index, updates.data<T>(), value->mutable_data<T>());
   return absl::OkStatus();
 }
 

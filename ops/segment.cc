@@ -11,13 +11,14 @@
 namespace espalier {
 namespace {
 
-// What a segment without rows holds: 0 for the sorted ops, the first value for the unsorted ones;
-// there Max has the lowest finite number, not -inf, as TensorFlow has it.
-template <typename R, typename T>
-T Nothing() {
-  if constexpr (std::is_same_v<R, MaxOf>) return std::numeric_limits<T>::lowest();
-  if constexpr (std::is_same_v<R, MinOf>) return std::numeric_limits<T>::max();
-  return R::template First<T>();
+// Where the rows of a segment begin, in the type C of the sums, and what an unsorted op gives for a
+// segment without rows. There Max has the lowest finite number of T, not -inf, as TensorFlow has
+// it.
+template <typename R, typename T, typename C>
+C Nothing() {
+  if constexpr (std::is_same_v<R, MaxOf>) return static_cast<C>(std::numeric_limits<T>::lowest());
+  if constexpr (std::is_same_v<R, MinOf>) return static_cast<C>(std::numeric_limits<T>::max());
+  return R::template First<C>();
 }
 
 // out[ids[i]] = Step(out[ids[i]], data[i]) over rows of `width`, a row for each id >= 0.
@@ -45,26 +46,13 @@ absl::Status Unsorted(KernelContext& context) {
   ASSIGN_OR_RETURN(std::vector<int64_t> count, IntegerVector(context.input(2), "num_segments"));
   if (count.size() != 1 || count[0] < 0)
     return absl::InvalidArgumentError("num_segments must be a scalar and not negative");
+  ASSIGN_OR_RETURN(const int64_t width, RowWidth(data.shape(), ids.shape()));
   Shape shape = {count[0]};
-  int64_t width = 1;
-  for (int d = 0; d < data.rank(); ++d) {
-    if (d >= ids.rank()) {
-      shape.push_back(data.dim(d));
-      width *= data.dim(d);
-    } else if (data.dim(d) != ids.dim(d)) {
-      width = -1;
-      break;
-    }
-  }
-  if (width < 0 || ids.rank() > data.rank()) {
-    return absl::InvalidArgumentError(absl::StrCat("the shape of data, ", data.shape().ToString(),
-                                                   ", must start with that of segment_ids, ",
-                                                   ids.shape().ToString()));
-  }
+  for (int d = ids.rank(); d < data.rank(); ++d) shape.push_back(data.dim(d));
   const Indices index(ids);
   RETURN_IF_ERROR(index.Check(count[0], "segment_ids", std::numeric_limits<int64_t>::min()));
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, shape));
-  std::vector<C> sums(y.num_elements(), Nothing<R, C>());
+  std::vector<C> sums(y.num_elements(), (Nothing<R, T, C>()));
   AddRows<R>(context, index, data.data<T>(), width, sums.data());
   std::transform(sums.begin(), sums.end(), y.mutable_data<T>(),
                  [](C v) { return static_cast<T>(v); });
@@ -93,14 +81,15 @@ absl::Status Sorted(KernelContext& context) {
   shape.set_dim(0, rows == 0 ? 0 : index[rows - 1] + 1);
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, shape));
   const int64_t width = rows == 0 ? 0 : data.num_elements() / rows;
-  std::vector<C> sums(y.num_elements(), Nothing<R, C>());
+  std::vector<C> sums(y.num_elements(), (Nothing<R, T, C>()));
   AddRows<R>(context, index, data.data<T>(), width, sums.data());
   std::vector<int64_t> counts(shape.dim(0), 0);
   for (int64_t i = 0; i < rows; ++i) ++counts[index[i]];
   T* out = y.mutable_data<T>();
   for (int64_t i = 0; i < y.num_elements(); ++i) {
     const int64_t count = counts[i / width];
-    const C value = count == 0 ? C(0)
+    // TensorFlow fills segments without rows with 0, or 1 for products.
+    const C value = count == 0 ? C(std::is_same_v<R, ProdOf> ? 1 : 0)
                     : kMean    ? static_cast<C>(sums[i] / static_cast<C>(count))
                                : sums[i];
     out[i] = static_cast<T>(value);
@@ -161,6 +150,30 @@ std::vector<Output> MeanGradient(const GradientContext& g) {
   return {Gathered(g, g.Op("DivNoNan", {g.dy(), count}))};
 }
 
+// The product of the other rows of the segment: the whole product over the row where there is no
+// zero; with one zero, the product of the others for that row alone.
+template <bool kSorted>
+std::vector<Output> ProductGradient(const GradientContext& g) {
+  const Output x = g.x(0);
+  const DType type = RemoveRef(x.dtype());
+  const Output is_zero = g.Op("Equal", {x, g.Op("ZerosLike", {x})});
+  const auto by_segment = [&](const char* op, const Output& rows) {
+    std::vector<Output> inputs = {rows, g.x(1)};
+    if (!kSorted) inputs.push_back(g.x(2));
+    return g.Op(absl::StrCat(kSorted ? "Segment" : "UnsortedSegment", op).c_str(), inputs);
+  };
+  const auto number = [&](const Output& flag) { return g.Op("Cast", {flag}, {{"DstT", type}}); };
+  const Output zeros = by_segment("Sum", number(is_zero));
+  const Output nonzero = g.Op("SelectV2", {is_zero, g.Op("OnesLike", {x}), x});
+  const Output others = by_segment("Prod", nonzero);
+  const Output none = number(g.Op("Equal", {zeros, g.Scalar(x, 0)}));
+  const Output one = number(g.Op("Equal", {zeros, g.Scalar(x, 1)}));
+  const Expression product = g(g.dy()) * g(others);
+  const Output for_zero = Gathered(g, product * g(one));
+  const Output for_others = g(Gathered(g, product * g(none))) / g(nonzero);
+  return {g.Op("SelectV2", {is_zero, for_zero, for_others})};
+}
+
 template <typename R, bool kSorted, bool kMean = false>
 OpSchema& Add(OpRegistry& registry, const char* name, const char* doc,
               std::initializer_list<float> expected) {
@@ -198,8 +211,6 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc,
                 .constant_inputs = fixed});
 }
 
-constexpr char kProductMissing[] = "the product's gradient by segment is not built";
-
 }  // namespace
 
 void RegisterSegment(OpRegistry& registry) {
@@ -216,7 +227,7 @@ void RegisterSegment(OpRegistry& registry) {
       .Gradient(ExtremumGradient<true>);
   Add<ProdOf, true>(registry, "SegmentProd", "Products of rows with equal, sorted ids.",
                     {3, 10, 7, 4})
-      .GradientMissing(kProductMissing);
+      .Gradient(ProductGradient<true>);
   Add<SumOf, false>(registry, "UnsortedSegmentSum",
                     "Sums of rows by id; negative ids count nowhere.", {4, 7, 7, 4})
       .Gradient(SumGradient);
@@ -228,7 +239,7 @@ void RegisterSegment(OpRegistry& registry) {
       .Gradient(ExtremumGradient<false>);
   Add<ProdOf, false>(registry, "UnsortedSegmentProd",
                      "Products of rows by id; negative ids count nowhere.", {3, 10, 7, 4})
-      .GradientMissing(kProductMissing);
+      .Gradient(ProductGradient<false>);
 }
 
 }  // namespace espalier

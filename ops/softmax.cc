@@ -1,5 +1,5 @@
 // Softmax, LogSoftmax, SoftmaxCrossEntropyWithLogits, L2Loss. Tested by the registry test.
-#include <cmath>
+#include "espalier/ops/softmax.h"
 
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
@@ -10,19 +10,6 @@
 
 namespace espalier {
 namespace {
-
-// Of a row: its largest element, and the sum of e^(x - largest), so that nothing overflows.
-template <typename C>
-struct RowSum {
-  C largest;
-  C sum;
-
-  template <typename T>
-  RowSum(const T* x, int64_t n) : largest(-std::numeric_limits<C>::infinity()), sum(0) {
-    for (int64_t i = 0; i < n; ++i) largest = std::max(largest, static_cast<C>(x[i]));
-    for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<C>(x[i]) - largest);
-  }
-};
 
 template <typename T, bool kLog>
 absl::Status Softmax(KernelContext& context) {
@@ -50,38 +37,48 @@ absl::Status Softmax(KernelContext& context) {
   return absl::OkStatus();
 }
 
+// Rows and columns of features and labels broadcast: a step is 0 where there is one for all.
+struct MatrixSteps {
+  int64_t row, column;
+  MatrixSteps(const Shape& own, const Shape& both)
+      : row(own.dim(0) == both.dim(0) ? own.dim(1) : 0),
+        column(own.dim(1) == both.dim(1) ? 1 : 0) {}
+};
+
 template <typename T>
 absl::Status CrossEntropy(KernelContext& context) {
   using C = ComputeType<T>;
-  const Tensor& logits = context.input(0);
+  const Tensor& features = context.input(0);
   const Tensor& labels = context.input(1);
-  ASSIGN_OR_RETURN(Shape shape, Shape::Broadcast(logits.shape(), labels.shape()));
-  if (shape.rank() != 2 || !(shape == logits.shape()) || !(shape == labels.shape())) {
+  if (features.rank() != 2 || labels.rank() != 2) {
     return absl::InvalidArgumentError(
-        absl::StrCat("features and labels must be matrices of one shape, received ",
-                     logits.shape().ToString(), " and ", labels.shape().ToString()));
+        absl::StrCat("features and labels must be matrices, received ", features.shape().ToString(),
+                     " and ", labels.shape().ToString()));
   }
-  const int64_t rows = shape.dim(0);
-  const int64_t n = shape.dim(1);
+  ASSIGN_OR_RETURN(const Shape shape, Shape::Broadcast(features.shape(), labels.shape()));
+  const int64_t rows = shape.dim(0), n = shape.dim(1);
   ASSIGN_OR_RETURN(Tensor loss, context.Allocate(DTypeOf<T>, {rows}));
   ASSIGN_OR_RETURN(Tensor backprop, context.Allocate(DTypeOf<T>, shape));
-  const T* x = logits.data<T>();
-  const T* p = labels.data<T>();
-  T* l = loss.mutable_data<T>();
-  T* b = backprop.mutable_data<T>();
+  const MatrixSteps at_x(features.shape(), shape), at_p(labels.shape(), shape);
   context.ParallelFor(rows, std::max<int64_t>(1, 1024 / std::max<int64_t>(n, 1)),
                       [&](int64_t begin, int64_t end) {
+                        std::vector<C> x(n);
                         for (int64_t row = begin; row < end; ++row) {
-                          const RowSum<C> total(x + row * n, n);
+                          const T* from = features.data<T>() + row * at_x.row;
+                          const T* p = labels.data<T>() + row * at_p.row;
+                          T* b = backprop.mutable_data<T>() + row * n;
+                          for (int64_t i = 0; i < n; ++i)
+                            x[i] = static_cast<C>(from[i * at_x.column]);
+                          const RowSum<C> total(x.data(), n);
                           const C log_sum = std::log(total.sum);
                           C sum(0);
-                          for (int64_t i = row * n; i < (row + 1) * n; ++i) {
-                            const C above = static_cast<C>(x[i]) - total.largest;
-                            const C label = static_cast<C>(p[i]);
+                          for (int64_t i = 0; i < n; ++i) {
+                            const C above = x[i] - total.largest;
+                            const C label = static_cast<C>(p[i * at_p.column]);
                             if (label != C(0)) sum -= label * (above - log_sum);
                             b[i] = static_cast<T>(std::exp(above) / total.sum - label);
                           }
-                          l[row] = static_cast<T>(sum);
+                          loss.mutable_data<T>()[row] = static_cast<T>(sum);
                         }
                       });
   context.set_output(0, std::move(loss));
@@ -113,14 +110,8 @@ absl::StatusOr<KernelFunction> MakeSoftmax(const Node& node) {
                       []<typename T>() -> KernelFunction { return Softmax<T, kLog>; });
 }
 
-Output LastAxisSum(const GradientContext& g, const Output& x) {
-  return g.Op("Sum", {x, g.Int32s({-1})}, {{"keep_dims", true}});
-}
-
 std::vector<Output> SoftmaxGradient(const GradientContext& g) {
-  const Expression y = g(g.y(0));
-  const Expression weighted = g(g.dy()) * y;
-  return {weighted - y * g(LastAxisSum(g, weighted))};
+  return {GradientOfSoftmax(g, g(g.dy()), g(g.y(0)))};
 }
 
 std::vector<Output> LogSoftmaxGradient(const GradientContext& g) {
@@ -133,18 +124,17 @@ std::vector<Output> CrossEntropyGradient(const GradientContext& g) {
   Expression d_logits = g(per_row) * g(g.y(1));
   if (g.dy_or_empty(1).valid()) {
     const Expression softmax = g(g.Op("Softmax", {g.x(0)}));
-    const Expression weighted = g(g.dy_or_empty(1)) * softmax;
-    d_logits = d_logits + (weighted - softmax * g(LastAxisSum(g, weighted)));
+    d_logits = d_logits + GradientOfSoftmax(g, g(g.dy_or_empty(1)), softmax);
   }
   Expression d_labels = g(per_row) * -g(g.Op("LogSoftmax", {g.x(0)}));
   if (g.dy_or_empty(1).valid()) d_labels = d_labels - g(g.dy_or_empty(1));
-  return {d_logits, d_labels};
+  return {SumToShapeOf(g, d_logits, g.x(0), g.x(1)), SumToShapeOf(g, d_labels, g.x(1), g.x(0))};
 }
 
 absl::Status CrossEntropyShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(0, 2));
   RETURN_IF_ERROR(c.WithRank(1, 2));
-  ASSIGN_OR_RETURN(Shape shape, Shape::Merge(c.input(0), c.input(1)));
+  ASSIGN_OR_RETURN(Shape shape, Shape::Broadcast(c.input(0), c.input(1)));
   if (!shape.has_rank()) shape = Shape::UnknownOfRank(2);
   c.set_output(0, {shape.dim(0)});
   c.set_output(1, shape);
@@ -213,6 +203,11 @@ void RegisterSoftmax(OpRegistry& registry) {
                 .expected = {F({2}, {0.40760596f, 1.0986123f}),
                              F({2, 3}, {0.09003057f, 0.24472847f, -0.33475904f, -2.f / 3, 1.f / 3,
                                         1.f / 3})}})
+      .Example({.name = "one row of labels for all",
+                .inputs = {logits, F({1, 3}, {0, 0, 1})},
+                .expected = {F({2}, {0.40760596f, 1.0986123f}),
+                             F({2, 3}, {0.09003057f, 0.24472847f, -0.33475904f, 1.f / 3, 1.f / 3,
+                                        -2.f / 3})}})
       .Example({.name = "soft labels",
                 .inputs = {F({1, 2}, {0, 0}), F({1, 2}, {0.5f, 0.5f})},
                 .expected = {F({1}, {0.6931472f}), F({1, 2}, {0, 0})}})

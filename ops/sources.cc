@@ -41,14 +41,19 @@ absl::StatusOr<KernelFunction> MakePlaceholder(const Node& node) {
   });
 }
 
-absl::StatusOr<KernelFunction> MakeForward(const Node&) {
-  return KernelFunction([](KernelContext& context) {
+std::vector<Output> PassGradient(const GradientContext& g) { return {g.dy()}; }
+
+absl::StatusOr<KernelFunction> MakeDefault(const Node& node) {
+  return KernelFunction([shape = node.attr<Shape>("shape")](KernelContext& context) {
+    if (!Shape::Compatible(shape, context.input(0).shape())) {
+      return absl::InvalidArgumentError(absl::StrCat("attr shape is ", shape.ToString(),
+                                                     ", the default has shape ",
+                                                     context.input(0).shape().ToString()));
+    }
     context.ForwardValue(0, 0);
     return absl::OkStatus();
   });
 }
-
-std::vector<Output> PassGradient(const GradientContext& g) { return {g.dy()}; }
 
 }  // namespace
 
@@ -95,7 +100,7 @@ void RegisterSources(OpRegistry& registry) {
         c.set_output(0, c.node().attr<Shape>("shape"));
         return absl::OkStatus();
       })
-      .Kernel(MakeForward)
+      .Kernel(MakeDefault)
       .Gradient(PassGradient)
       .Example({.name = "vector",
                 .inputs = {F({2}, {1, 2})},

@@ -1,6 +1,4 @@
 // SparseSoftmaxCrossEntropyWithLogits: labels are class numbers. Tested by the registry test.
-#include <cmath>
-
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -8,6 +6,7 @@
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
 #include "espalier/ops/indexing.h"
+#include "espalier/ops/softmax.h"
 
 namespace espalier {
 namespace {
@@ -34,12 +33,11 @@ absl::Status CrossEntropy(KernelContext& context) {
       [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
           const T* x = logits.data<T>() + row * classes;
-          C largest = -std::numeric_limits<C>::infinity(), sum(0);
-          for (int64_t k = 0; k < classes; ++k) largest = std::max(largest, static_cast<C>(x[k]));
-          for (int64_t k = 0; k < classes; ++k) sum += std::exp(static_cast<C>(x[k]) - largest);
-          l[row] = static_cast<T>(std::log(sum) - (static_cast<C>(x[label[row]]) - largest));
+          const RowSum<C> total(x, classes);
+          l[row] =
+              static_cast<T>(std::log(total.sum) - (static_cast<C>(x[label[row]]) - total.largest));
           for (int64_t k = 0; k < classes; ++k) {
-            const C probability = std::exp(static_cast<C>(x[k]) - largest) / sum;
+            const C probability = std::exp(static_cast<C>(x[k]) - total.largest) / total.sum;
             b[row * classes + k] = static_cast<T>(probability - (k == label[row] ? C(1) : C(0)));
           }
         }
@@ -64,9 +62,7 @@ std::vector<Output> CrossEntropyGradient(const GradientContext& g) {
   Expression d_logits = g(g.Op("ExpandDims", {g.dy(0), axis})) * g(g.y(1));
   if (g.dy_or_empty(1).valid()) {
     const Expression softmax = g(g.Op("Softmax", {g.x(0)}));
-    const Expression weighted = g(g.dy_or_empty(1)) * softmax;
-    const Output sum = g.Op("Sum", {weighted, g.Int32s({-1})}, {{"keep_dims", true}});
-    d_logits = d_logits + (weighted - softmax * g(sum));
+    d_logits = d_logits + GradientOfSoftmax(g, g(g.dy_or_empty(1)), softmax);
   }
   return {d_logits, Output()};
 }

@@ -1,13 +1,33 @@
 // Erf, Erfc, Erfinv, Ndtri, Expm1, Lgamma, Digamma. Tested by the registry test.
+#include "espalier/ops/special_functions.h"
+
 #include <cmath>
 
 #include "espalier/ops/unary.h"
 
 namespace espalier {
+
+double LogGamma(double x) {
+  int sign = 0;
+  return lgamma_r(x, &sign);
+}
+
+// Reflection below 0, recurrence up to 10, then the asymptotic series (Abramowitz & Stegun 6.3.18).
+double Digamma(double x) {
+  if (x <= 0) {
+    if (x == std::floor(x)) return std::numeric_limits<double>::quiet_NaN();
+    return Digamma(1 - x) - M_PI / std::tan(M_PI * x);
+  }
+  double below = 0;
+  for (; x < 10; x += 1) below += 1 / x;
+  const double r = 1 / (x * x);
+  const double series =
+      r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132)))));
+  return std::log(x) - 0.5 / x - series - below;
+}
 namespace {
 
-constexpr double kPi = 3.14159265358979323846;
-const double kTwoOverRootPi = 2 / std::sqrt(kPi);
+const double kTwoOverRootPi = 2 / std::sqrt(M_PI);
 
 struct ErfOf {
   auto operator()(auto x) const { return std::erf(x); }
@@ -21,28 +41,15 @@ struct Expm1Of {
 struct LgammaOf {
   // lgamma_r: std::lgamma writes a global.
   auto operator()(auto x) const {
-    int sign = 0;
     if constexpr (std::is_same_v<decltype(x), double>) {
-      return lgamma_r(x, &sign);
+      return LogGamma(x);
     } else {
+      int sign = 0;
       return lgammaf_r(x, &sign);
     }
   }
 };
 
-// Reflection below 0, recurrence up to 6, then the asymptotic series (Abramowitz & Stegun 6.3.18).
-double Digamma(double x) {
-  if (x <= 0) {
-    if (x == std::floor(x)) return std::numeric_limits<double>::quiet_NaN();
-    return Digamma(1 - x) - kPi / std::tan(kPi * x);
-  }
-  double below = 0;
-  for (; x < 10; x += 1) below += 1 / x;
-  const double r = 1 / (x * x);
-  const double series =
-      r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132)))));
-  return std::log(x) - 0.5 / x - series - below;
-}
 struct DigammaOf {
   auto operator()(auto x) const { return static_cast<decltype(x)>(Digamma(x)); }
 };
@@ -88,6 +95,9 @@ std::vector<Output> Expm1Gradient(const GradientContext& g) {
 std::vector<Output> LgammaGradient(const GradientContext& g) {
   return {g(g.dy()) * g(g.Op("Digamma", {g.x(0)}))};
 }
+std::vector<Output> DigammaGradient(const GradientContext& g) {
+  return {g(g.dy()) * g(g.Op("Polygamma", {g.Scalar(g.x(0), 1), g.x(0)}))};
+}
 // The inverse function's slope is 1 over the function's.
 std::vector<Output> ErfinvGradient(const GradientContext& g) {
   const Expression y = g(g.y(0));
@@ -95,7 +105,7 @@ std::vector<Output> ErfinvGradient(const GradientContext& g) {
 }
 std::vector<Output> NdtriGradient(const GradientContext& g) {
   const Expression y = g(g.y(0));
-  return {g(g.dy()) * (g(g.Op("Exp", {y * y * 0.5})) * std::sqrt(2 * kPi))};
+  return {g(g.dy()) * (g(g.Op("Exp", {y * y * 0.5})) * std::sqrt(2 * M_PI))};
 }
 
 }  // namespace
@@ -112,14 +122,11 @@ void RegisterSpecialFunctions(OpRegistry& registry) {
                     {-2, 1e-5f, 0.5f, 1}, [](double x) { return std::expm1(x); })
       .Gradient(Expm1Gradient);
   AddUnary<LgammaOf>(registry, "Lgamma", "log |gamma(x)|, elementwise.", {-0.5f, 0.5f, 2.5f, 9},
-                     [](double x) {
-                       int sign = 0;
-                       return lgamma_r(x, &sign);
-                     })
+                     LogGamma)
       .Gradient(LgammaGradient);
   AddUnary<DigammaOf>(registry, "Digamma", "The slope of Lgamma, elementwise.",
                       {-0.5f, 0.5f, 7, 20}, Digamma)
-      .GradientMissing("the polygamma function is not there yet");
+      .Gradient(DigammaGradient);
   AddUnary<ErfinvOf>(registry, "Erfinv", "The inverse of the error function, elementwise.",
                      {-0.9f, -0.25f, 0.5f, 0.99f}, Erfinv)
       .Gradient(ErfinvGradient);

@@ -56,7 +56,10 @@ absl::Status TopKShape(InferenceContext& c) {
   if (!c.input(0).has_rank()) return absl::OkStatus();
   int64_t k = c.num_inputs() > 1 ? -1 : c.node().attr<int64_t>("k");
   if (c.num_inputs() > 1) {
-    if (const auto constant = c.constant_ints(1)) k = (*constant)[0];
+    if (const auto constant = c.constant_ints(1)) {
+      if (constant->size() != 1) return absl::InvalidArgumentError("k must be a scalar");
+      k = (*constant)[0];
+    }
   }
   Shape shape = c.input(0);
   const int last = shape.rank() - 1;

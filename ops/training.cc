@@ -13,8 +13,6 @@
 namespace espalier {
 namespace {
 
-using TrainTypes = TypeList<float, double>;
-
 // A rule sees one element: p[k] is its value in variable k, g its gradient, s are the scalars in
 // the order of the inputs. Prepare turns the scalars into others once.
 struct NoPreparation {
@@ -169,23 +167,23 @@ struct Layout {
   }
 };
 
-// The rule over elements in a row. Different variables never share memory, which lets the loop be
-// vectorised.
-template <typename Rule, typename T>
-void ApplyRun(const T* __restrict g, int64_t length, const T* scalars, bool flag, T* __restrict p0,
+// The rule over elements in a row, in float for half. Different variables never share memory, which
+// lets the loop be vectorised.
+template <typename Rule, typename T, typename C = ComputeType<T>>
+void ApplyRun(const T* __restrict g, int64_t length, const C* scalars, bool flag, T* __restrict p0,
               T* __restrict p1, T* __restrict p2, T* __restrict p3) {
-  T s[kMaxScalars];
+  C s[kMaxScalars];
   std::copy_n(scalars, kMaxScalars, s);
   for (int64_t k = 0; k < length; ++k) {
-    T p[kMaxSlots] = {p0[k]};
-    if constexpr (Rule::kSlots > 1) p[1] = p1[k];
-    if constexpr (Rule::kSlots > 2) p[2] = p2[k];
-    if constexpr (Rule::kSlots > 3) p[3] = p3[k];
-    Rule::Step(p, g[k], s, flag);
-    p0[k] = p[0];
-    if constexpr (Rule::kSlots > 1) p1[k] = p[1];
-    if constexpr (Rule::kSlots > 2) p2[k] = p[2];
-    if constexpr (Rule::kSlots > 3) p3[k] = p[3];
+    C p[kMaxSlots] = {static_cast<C>(p0[k])};
+    if constexpr (Rule::kSlots > 1) p[1] = static_cast<C>(p1[k]);
+    if constexpr (Rule::kSlots > 2) p[2] = static_cast<C>(p2[k]);
+    if constexpr (Rule::kSlots > 3) p[3] = static_cast<C>(p3[k]);
+    Rule::Step(p, static_cast<C>(g[k]), s, flag);
+    p0[k] = static_cast<T>(p[0]);
+    if constexpr (Rule::kSlots > 1) p1[k] = static_cast<T>(p[1]);
+    if constexpr (Rule::kSlots > 2) p2[k] = static_cast<T>(p[2]);
+    if constexpr (Rule::kSlots > 3) p3[k] = static_cast<T>(p[3]);
   }
 }
 
@@ -210,13 +208,18 @@ absl::Status Apply(KernelContext& context, const Layout& layout, bool flag) {
     RETURN_IF_ERROR(Indices(indices).Check(shape.dim(0), "indices"));
   }
   for (int i = 0; i < layout.slots; ++i) {
+    if (writer.value(i).dtype() != DTypeOf<T>) {
+      return absl::InvalidArgumentError(absl::StrCat("variable ", context.node().input(i).name(),
+                                                     " is ", DTypeName(writer.value(i).dtype()),
+                                                     ", the op is for ", DTypeName(DTypeOf<T>)));
+    }
     if (!(writer.value(i).shape() == shape) || !(gradient.shape() == expected)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "variable ", context.node().input(i).name(), " has shape ",
           writer.value(i).shape().ToString(), ", the gradient ", gradient.shape().ToString()));
     }
   }
-  T scalars[kMaxScalars] = {};
+  ComputeType<T> scalars[kMaxScalars] = {};
   int count = 0;
   for (int i = layout.slots; i < layout.inputs; ++i) {
     if (!layout.IsScalar(i)) continue;
@@ -224,7 +227,7 @@ absl::Status Apply(KernelContext& context, const Layout& layout, bool flag) {
       return absl::InvalidArgumentError(absl::StrCat(
           "input ", i, " must be a scalar, received shape ", context.input(i).shape().ToString()));
     }
-    scalars[count++] = context.input(i).scalar<T>();
+    scalars[count++] = static_cast<ComputeType<T>>(context.input(i).scalar<T>());
   }
   Rule::Prepare(scalars);
   // All checks are done: from here on nothing fails but memory.
@@ -263,30 +266,30 @@ struct Spelling {
   bool sparse = true;
 };
 
-absl::Status CheckShapes(InferenceContext& c, int slots, int gradient, bool sparse, bool refs) {
-  Shape shape = sparse ? Shape::Unknown() : c.input(gradient);
-  for (int i = 0; refs && i < slots; ++i) {
+// The layout as the names of the inputs tell it.
+Layout LayoutOf(const OpSchema& schema) {
+  Layout layout = {};
+  for (const ArgSchema& arg : schema.inputs()) {
+    if (arg.is_ref || arg.type == kResource) ++layout.slots;
+    if (arg.name == "grad" || arg.name == "delta") layout.gradient = layout.inputs;
+    layout.sparse = layout.sparse || arg.name == "indices";
+    ++layout.inputs;
+  }
+  return layout;
+}
+
+absl::Status ApplyShape(InferenceContext& c) {
+  const Layout layout = LayoutOf(*c.node().schema());
+  const bool refs = c.node().schema()->inputs()[0].is_ref;
+  Shape shape = layout.sparse ? Shape::Unknown() : c.input(layout.gradient);
+  for (int i = 0; refs && i < layout.slots; ++i) {
     ASSIGN_OR_RETURN(shape, Shape::Merge(shape, c.input(i)));
   }
-  const Layout layout = {slots, gradient, c.num_inputs(), sparse};
-  for (int i = slots; i < c.num_inputs(); ++i) {
+  for (int i = layout.slots; i < layout.inputs; ++i) {
     if (layout.IsScalar(i)) RETURN_IF_ERROR(c.WithRank(i, 0));
   }
   if (refs) c.set_output(0, shape);
   return absl::OkStatus();
-}
-
-// The shape function knows its node only: it finds the layout from the names of the inputs.
-absl::Status ApplyShape(InferenceContext& c) {
-  const std::vector<ArgSchema>& args = c.node().schema()->inputs();
-  int slots = 0, gradient = 0;
-  bool sparse = false;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i].is_ref || args[i].type == kResource) ++slots;
-    if (args[i].name == "grad" || args[i].name == "delta") gradient = static_cast<int>(i);
-    sparse = sparse || args[i].name == "indices";
-  }
-  return CheckShapes(c, slots, gradient, sparse, args[0].is_ref);
 }
 
 template <typename Rule>
@@ -294,28 +297,19 @@ OpSchema& AddForm(OpRegistry& registry, const Spelling& spelling, bool resource,
   const std::string name =
       absl::StrCat(resource ? "Resource" : "", sparse ? "Sparse" : "", "Apply", spelling.name);
   OpSchema& op = registry.Add(name).Doc(spelling.doc);
-  Layout layout = {static_cast<int>(spelling.slots.size()), 0, 0, sparse};
   for (const char* slot : spelling.slots) {
     if (resource) {
       op.In(slot, kResource);
     } else {
       op.RefIn(slot, "T");
     }
-    ++layout.inputs;
   }
   for (const std::string other : spelling.others) {
     op.In(other, "T");
-    if (other == "grad" || other == "delta") {
-      layout.gradient = layout.inputs;
-      if (sparse) {
-        op.In("indices", "Tindices");
-        ++layout.inputs;
-      }
-    }
-    ++layout.inputs;
+    if (sparse && (other == "grad" || other == "delta")) op.In("indices", "Tindices");
   }
   if (!resource) op.RefOut("out", "T");
-  op.TypeAttr("T", {kFloat, kDouble});
+  op.TypeAttr("T", kRealDTypes);
   if (sparse) op.TypeAttr("Tindices", kIndexDTypes);
   op.Attr("use_locking", false);
   const std::string flag = spelling.flag;
@@ -323,10 +317,11 @@ OpSchema& AddForm(OpRegistry& registry, const Spelling& spelling, bool resource,
   op.Traits({.stateful = true, .forwards_ref = !resource})
       .Shape(ApplyShape)
       .NotDifferentiable("it changes variables")
-      .Kernel([layout, flag](const Node& node) -> absl::StatusOr<KernelFunction> {
+      .Kernel([flag](const Node& node) -> absl::StatusOr<KernelFunction> {
+        const Layout layout = LayoutOf(*node.schema());
         const bool set = !flag.empty() && node.attr<bool>(flag);
         return DispatchType(
-            TrainTypes(), node.attr<DType>("T"), [=]<typename T>() -> KernelFunction {
+            RealTypes(), node.attr<DType>("T"), [=]<typename T>() -> KernelFunction {
               return [=](KernelContext& context) { return Apply<Rule, T>(context, layout, set); };
             });
       });
@@ -471,8 +466,7 @@ void RegisterTraining(OpRegistry& registry) {
                                {.name = "ProximalGradientDescent",
                                 .doc = "A step, then the proximal shrinking by l1 and l2.",
                                 .slots = {"var"},
-                                .others = {"alpha", "l1", "l2", "delta"},
-                                .sparse = false})
+                                .others = {"alpha", "l1", "l2", "delta"}})
       .Example({.name = "one step",
                 .inputs = {three, Scalar(0.5f), Scalar(1), Scalar(2), two},
                 .expected = {F({1}, {0.75f})}});

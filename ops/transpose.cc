@@ -1,4 +1,4 @@
-// Transpose and InvertPermutation. Tested by the registry test.
+// Transpose, ConjugateTranspose and InvertPermutation. Tested by the registry test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -84,29 +84,32 @@ std::vector<Output> TransposeGradient(const GradientContext& g) {
 }  // namespace
 
 void RegisterTranspose(OpRegistry& registry) {
-  registry.Add("Transpose")
-      .Doc("Dimension i of the output is dimension perm[i] of the input.")
-      .In("x", "T")
-      .In("perm", "Tperm")
-      .Out("y", "T")
-      .TypeAttr("T")
-      .TypeAttr("Tperm", kIndexDTypes, kInt32)
-      .Shape(TransposeShape)
-      .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
-        return DispatchStorage(RemoveRef(node.input(0).dtype()),
-                               []<typename S>() -> KernelFunction { return Permute<S>; });
-      })
-      .Gradient(TransposeGradient)
-      .Example({.name = "matrix",
-                .inputs = {F({2, 3}, {1, 2, 3, 4, 5, 6}), I({2}, {1, 0})},
-                .expected = {F({3, 2}, {1, 4, 2, 5, 3, 6})},
-                .constant_inputs = {1}})
-      .Example({.name = "cube",
-                .inputs = {F({1, 2, 2}, {1, 2, 3, 4}), I({3}, {2, 0, 1})},
-                .expected = {F({2, 1, 2}, {1, 3, 2, 4})}})
-      .Example({.name = "empty",
-                .inputs = {F({0, 2}, {}), I({2}, {1, 0})},
-                .expected = {F({2, 0}, {})}});
+  for (const bool conjugate : {false, true}) {
+    registry.Add(conjugate ? "ConjugateTranspose" : "Transpose")
+        .Doc(conjugate ? "Transpose: numbers here have no imaginary part."
+                       : "Dimension i of the output is dimension perm[i] of the input.")
+        .In("x", "T")
+        .In("perm", "Tperm")
+        .Out("y", "T")
+        .TypeAttr("T")
+        .TypeAttr("Tperm", kIndexDTypes, kInt32)
+        .Shape(TransposeShape)
+        .Kernel([](const Node& node) -> absl::StatusOr<KernelFunction> {
+          return DispatchStorage(RemoveRef(node.input(0).dtype()),
+                                 []<typename S>() -> KernelFunction { return Permute<S>; });
+        })
+        .Gradient(TransposeGradient)
+        .Example({.name = "matrix",
+                  .inputs = {F({2, 3}, {1, 2, 3, 4, 5, 6}), I({2}, {1, 0})},
+                  .expected = {F({3, 2}, {1, 4, 2, 5, 3, 6})},
+                  .constant_inputs = {1}})
+        .Example({.name = "cube",
+                  .inputs = {F({1, 2, 2}, {1, 2, 3, 4}), I({3}, {2, 0, 1})},
+                  .expected = {F({2, 1, 2}, {1, 3, 2, 4})}})
+        .Example({.name = "empty",
+                  .inputs = {F({0, 2}, {}), I({2}, {1, 0})},
+                  .expected = {F({2, 0}, {})}});
+  }
   registry.Add("InvertPermutation")
       .Doc("y[x[i]] = i.")
       .In("x", "T")

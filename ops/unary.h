@@ -8,6 +8,7 @@
 #ifndef ESPALIER_OPS_UNARY_H_
 #define ESPALIER_OPS_UNARY_H_
 
+#include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -15,6 +16,15 @@
 #include "espalier/ops/examples.h"
 
 namespace espalier {
+
+// INVALID_ARGUMENT unless inputs 0 and 1 have one shape.
+inline absl::Status CheckEqualShapes(const KernelContext& context) {
+  const Shape& x = context.input(0).shape();
+  const Shape& y = context.input(1).shape();
+  if (x == y) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the inputs must have one shape, received ",
+                                                 x.ToString(), " and ", y.ToString()));
+}
 
 // `reference` gives the expected values of the examples at `points`.
 template <typename Functor>
@@ -29,6 +39,20 @@ OpSchema& AddUnary(OpRegistry& registry, const char* name, const char* doc,
       .Shape(UnchangedShape)
       .Kernel(UnaryKernel<Functor>(RealTypes()))
       .Examples(UnaryExamples(reference, points));
+}
+
+// z = f(x, y) for x and y of one shape.
+template <typename Functor, typename Types>
+KernelFactory EqualShapesKernel(Types types) {
+  return [types](const Node& node) -> absl::StatusOr<KernelFunction> {
+    return DispatchType(types, RemoveRef(node.input(0).dtype()),
+                        []<typename T>() -> KernelFunction {
+                          return [](KernelContext& context) -> absl::Status {
+                            RETURN_IF_ERROR(CheckEqualShapes(context));
+                            return BroadcastBinary<T, Functor>(context);
+                          };
+                        });
+  };
 }
 
 // An op of an activation's output (or input) y and the gradient dy that arrives there: the gradient
@@ -56,7 +80,7 @@ OpSchema& AddUnaryGradient(OpRegistry& registry, const char* name, const char* d
       .TypeAttr("T", dtypes)
       .Traits({.elementwise = true})
       .Shape(AllInputsEqualShape)
-      .Kernel(BinaryKernel<Functor>(types))
+      .Kernel(EqualShapesKernel<Functor>(types))
       .Example({.name = "vector", .inputs = {a, b}, .expected = {expected(a, b)}})
       .Example({.name = "matrix", .inputs = {c, c}, .expected = {expected(c, c)}})
       .Example({.name = "empty", .inputs = {empty, empty}, .expected = {empty}});

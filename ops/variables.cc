@@ -6,6 +6,7 @@
 #include "espalier/graph/shape_inference.h"
 #include "espalier/ops/elementwise.h"
 #include "espalier/ops/examples.h"
+#include "espalier/ops/variable_update.h"
 
 namespace espalier {
 namespace {
@@ -52,25 +53,7 @@ absl::StatusOr<KernelFunction> MakeAssign(const Node& node) {
 
 template <int kSign, typename T>
 absl::Status Update(KernelContext& context) {
-  const Tensor& delta = context.input(1);
-  VariableWriter writer({context.variable(0).get()});
-  RETURN_IF_ERROR(writer.Check());
-  if (!(writer.value(0).shape() == delta.shape())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the variable has shape ", writer.value(0).shape().ToString(),
-                     ", received an update of shape ", delta.shape().ToString()));
-  }
-  ASSIGN_OR_RETURN(Tensor * value, writer.Mutable(0, context.allocator()));
-  T* out = value->mutable_data<T>();
-  const T* in = delta.data<T>();
-  context.ParallelFor(delta.num_elements(), kElementwiseBlock, [&](int64_t begin, int64_t end) {
-    using C = ComputeType<T>;
-    for (int64_t i = begin; i < end; ++i) {
-      const C a = static_cast<C>(out[i]);
-      const C b = static_cast<C>(in[i]);
-      out[i] = static_cast<T>(kSign > 0 ? WrapAdd(a, b) : WrapSub(a, b));
-    }
-  });
+  RETURN_IF_ERROR((AddToVariable<T, kSign>(context, *context.variable(0), context.input(1))));
   context.ForwardValue(0, 0);
   return absl::OkStatus();
 }
