@@ -1,5 +1,7 @@
 // The commands as a shell runs them: exit codes, one status code on standard error, what they
 // print.
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -63,6 +65,45 @@ TEST(CommandsTest, AFailureExitsWith1AndNamesItsCode) {
   const Result unfed = Shell(absl::StrCat("run --graph=", GraphFile(), " --fetch=layer/y:0"));
   EXPECT_EQ(unfed.code, 1);
   EXPECT_TRUE(unfed.err.starts_with("INVALID_ARGUMENT: ")) << unfed.err;
+}
+
+TEST(CommandsTest, F20_WrongFeedsAndFetchesAreOneLine) {
+  const std::string run = absl::StrCat("run --graph=", GraphFile());
+  EXPECT_EQ(Shell(absl::StrCat(run, " --feed=layer/x:0 --fetch=layer/y:0")).code, 2);
+  const std::string x = testing::TempDir() + "/x.npy";
+  std::ofstream(x, std::ios::binary)
+      << std::string("\x93NUMPY\1\0\x3c\0", 10)
+      << "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2), }\n";
+  const std::string feed = absl::StrCat(" --feed=layer/x:0=", x);
+  for (const auto& [arguments, code] : std::vector<std::pair<std::string, std::string>>{
+           {absl::StrCat(run, feed, feed, " --fetch=layer/y:0"), "INVALID_ARGUMENT: "},
+           {absl::StrCat(run, feed, " --fetch="), "NOT_FOUND: "},
+           {absl::StrCat(run, feed, " --fetch='__import__(\"os\").system(\"id\")'"), "NOT_FOUND: "},
+           {absl::StrCat("summarize --graph=", testing::TempDir()), "INVALID_ARGUMENT: "}}) {
+    const Result result = Shell(arguments);
+    EXPECT_EQ(result.code, 1) << arguments;
+    EXPECT_TRUE(result.err.starts_with(code)) << arguments << ": " << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
+}
+
+TEST(CommandsTest, F21_AClosedOutputIsAFailureAndOutputMayBeTheInput) {
+  const std::string graph = GraphFile();
+  const int closed = std::system(
+      absl::StrCat("tools/espalier summarize --graph=", graph, " >&- 2>/dev/null").c_str());
+  EXPECT_NE(WEXITSTATUS(closed), 0);
+  EXPECT_EQ(Shell(absl::StrCat("convert --graph=", graph, " --output=", graph)).code, 0);
+  EXPECT_EQ(Shell(absl::StrCat("summarize --graph=", graph)).code, 0);
+}
+
+TEST(CommandsTest, F22_APipeIsReadToItsEnd) {
+  const std::string graph = GraphFile(), pipe = testing::TempDir() + "/pipe";
+  std::remove(pipe.c_str());
+  ASSERT_EQ(std::system(absl::StrCat("mkfifo ", pipe).c_str()), 0);
+  ASSERT_EQ(std::system(absl::StrCat("cat ", graph, " > ", pipe, " &").c_str()), 0);
+  const Result report = Shell(absl::StrCat("summarize --graph=", pipe));
+  EXPECT_EQ(report.code, 0) << report.err;
+  EXPECT_NE(report.out.find("MatMul"), std::string::npos) << report.out;
 }
 
 TEST(CommandsTest, SummarizeNamesInputsVariablesAndWork) {

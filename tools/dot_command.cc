@@ -27,8 +27,9 @@ struct NameScope {
 
 class DotWriter {
  public:
-  DotWriter(const Graph& graph, int depth, bool constants)
-      : graph_(graph), depth_(depth), constants_(constants) {}
+  // Draws the nodes of `shown`, constants only when asked for.
+  DotWriter(const Graph& graph, std::set<const Node*> shown, int depth, bool constants)
+      : graph_(graph), shown_(std::move(shown)), depth_(depth), constants_(constants) {}
 
   std::string Write() {
     NameScope root;
@@ -51,7 +52,9 @@ class DotWriter {
     return absl::StrJoin(parts.begin(), parts.begin() + depth_, "/");
   }
 
-  bool Hidden(const Node& node) const { return !constants_ && node.traits().is_constant; }
+  bool Hidden(const Node& node) const {
+    return !shown_.contains(&node) || (!constants_ && node.traits().is_constant);
+  }
 
   void Place(NameScope& root, const Node& node) {
     if (Hidden(node)) return;
@@ -127,6 +130,7 @@ class DotWriter {
   }
 
   const Graph& graph_;
+  const std::set<const Node*> shown_;
   const int depth_;
   const bool constants_;
   std::string text_;
@@ -154,48 +158,41 @@ class DotCommand : public Command {
   }
 
   absl::Status Run() override {
-    ASSIGN_OR_RETURN(proto::MetaGraphDef meta, ReadMetaGraph(graph_));
-    if (!fetch_.empty()) {
-      RETURN_IF_ERROR(KeepAncestors(absl::StrSplit(fetch_, ','), meta.mutable_graph_def()));
-    }
+    ASSIGN_OR_RETURN(const proto::MetaGraphDef meta, ReadMetaGraph(graph_));
     Graph graph;
     RETURN_IF_ERROR(ImportMetaGraph(meta, graph));
-    const std::string text = DotWriter(graph, static_cast<int>(depth_), constants_).Write();
+    ASSIGN_OR_RETURN(std::set<const Node*> shown, Shown(graph));
+    const std::string text =
+        DotWriter(graph, std::move(shown), static_cast<int>(depth_), constants_).Write();
     if (!output_.empty()) return WriteFile(output_, text);
     std::fputs(text.c_str(), stdout);
     return absl::OkStatus();
   }
 
  private:
-  static std::string NodeName(const std::string& input) {
-    const std::string name = input.starts_with("^") ? input.substr(1) : input;
-    return name.substr(0, name.rfind(':'));
-  }
-
-  // Leaves in `def` only the nodes that `fetches` depend on.
-  static absl::Status KeepAncestors(const std::vector<std::string>& fetches, proto::GraphDef* def) {
-    std::map<std::string, const proto::NodeDef*> nodes;
-    for (const proto::NodeDef& node : def->node()) nodes[node.name()] = &node;
-    std::vector<std::string> queue;
-    std::set<std::string> kept;
+  // All nodes, or those that the fetches depend on.
+  absl::StatusOr<std::set<const Node*>> Shown(const Graph& graph) const {
+    std::set<const Node*> shown;
+    std::vector<const Node*> queue;
+    const auto add = [&](const Node* node) {
+      if (node != nullptr && shown.insert(node).second) queue.push_back(node);
+    };
+    if (fetch_.empty()) {
+      for (const auto& node : graph.nodes()) add(node.get());
+      return shown;
+    }
+    const std::vector<std::string> fetches = absl::StrSplit(fetch_, ',');
     for (const std::string& fetch : fetches) {
-      if (!nodes.contains(NodeName(fetch)))
-        return absl::NotFoundError(absl::StrCat("the graph has no node '", NodeName(fetch), "'"));
-      queue.push_back(NodeName(fetch));
+      const std::string name = fetch.substr(0, fetch.rfind(':'));
+      if (graph.FindNode(name) == nullptr)
+        return absl::NotFoundError(absl::StrCat("the graph has no node '", name, "'"));
+      add(graph.FindNode(name));
     }
-    while (!queue.empty()) {
-      const std::string name = queue.back();
-      queue.pop_back();
-      if (!nodes.contains(name) || !kept.insert(name).second) continue;
-      for (const std::string& input : nodes[name]->input()) queue.push_back(NodeName(input));
+    for (size_t i = 0; i < queue.size(); ++i) {
+      for (const Output& input : queue[i]->inputs()) add(input.node());
+      for (const Node* source : queue[i]->control_inputs()) add(source);
     }
-    proto::GraphDef smaller = *def;
-    smaller.clear_node();
-    for (const proto::NodeDef& node : def->node()) {
-      if (kept.contains(node.name())) *smaller.add_node() = node;
-    }
-    *def = std::move(smaller);
-    return absl::OkStatus();
+    return shown;
   }
 
   std::string graph_, output_, fetch_;

@@ -66,7 +66,10 @@ int Main(const std::vector<std::string>& arguments) {
       if (!status.ok())
         return Usage(absl::StrCat(status.message(), " (espalier ", command->name(), " --help)"));
     }
-    const absl::Status status = command->Run();
+    absl::Status status = command->Run();
+    // What was printed must have arrived: the output may be closed, or a full disk.
+    if (status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0))
+      status = absl::UnavailableError("cannot write to standard output");
     if (status.ok()) return 0;
     absl::FPrintF(stderr, "%s\n", status.ToString());
     return kFailed;

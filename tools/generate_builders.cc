@@ -153,8 +153,9 @@ class BuilderWriter {
     std::printf("struct %sOutputs {\n", op_.name().c_str());
     for (const ArgSchema& output : op_.outputs())
       std::printf("  Output %s;\n", Identifier(output.name).c_str());
-    std::printf("  operator Operation() const { return %s; }\n};\n",
-                Identifier(op_.outputs()[0].name).c_str());
+    std::printf(
+        "  operator Operation() const { return %s; }  // NOLINT(google-explicit-constructor)\n};\n",
+        Identifier(op_.outputs()[0].name).c_str());
   }
 
   std::string ResultType() const {

@@ -120,13 +120,16 @@ absl::StatusOr<Tensor> Parse(const std::string& bytes) {
         absl::StrCat("format version ", version, " is not supported"));
   if (bytes.size() - start < length) return absl::InvalidArgumentError("the header is cut short");
   ASSIGN_OR_RETURN(Header header, ParseHeader(bytes.substr(start, length)));
-  ASSIGN_OR_RETURN(Tensor tensor, Tensor::Allocate(header.dtype, header.shape));
+  // Against the file's size before memory is taken: a short file may claim any shape.
   const size_t size = DTypeSize(header.dtype);
-  const size_t expected = tensor.num_bytes();
+  ASSIGN_OR_RETURN(const int64_t count, header.shape.CheckedNumElements());
+  ASSIGN_OR_RETURN(const int64_t claimed, CheckedMultiply(count, static_cast<int64_t>(size)));
+  const auto expected = static_cast<size_t>(claimed);
   if (bytes.size() - start - length != expected) {
     return absl::InvalidArgumentError(absl::StrCat(
         "expected ", expected, " bytes of values, found ", bytes.size() - start - length));
   }
+  ASSIGN_OR_RETURN(Tensor tensor, Tensor::Allocate(header.dtype, header.shape));
   const char* values = bytes.data() + start + length;
   char* out = static_cast<char*>(tensor.mutable_raw());
   if (header.fortran_order && header.shape.rank() > 1) {

@@ -40,6 +40,17 @@ TEST(NpyTest, ReadsBigEndianAndFortranOrder) {
   EXPECT_EQ(*t, Tensor::Of<int16_t>({2, 3}, {1, 2, 3, 4, 5, 6}));
 }
 
+TEST(NpyTest, ReadsScalarsAndWhatIsEmpty) {
+  const auto scalar =
+      ParseNpy(Npy("{'descr': '<i2', 'fortran_order': False, 'shape': (), }", "\7\1"), "x");
+  ASSERT_TRUE(scalar.ok()) << scalar.status();
+  EXPECT_EQ(*scalar, Tensor(int16_t{263}));
+  const auto empty =
+      ParseNpy(Npy("{'descr': '>f4', 'fortran_order': True, 'shape': (0, 3), }", ""), "x");
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  EXPECT_EQ(*empty, Tensor::Of<float>({0, 3}, {}));
+}
+
 TEST(NpyTest, BadFilesAreErrorsThatSayWhatIsWrong) {
   const std::string good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n";
   struct Row {
@@ -50,6 +61,20 @@ TEST(NpyTest, BadFilesAreErrorsThatSayWhatIsWrong) {
            {"PK\3\4 an archive", "does not start"},
            {Npy(good, "1234"), "expected 8 bytes"},
            {Npy("{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }", ""), "'<c8'"},
+           {Npy(good, "123456789"), "expected 8 bytes"},
+           {"\x93NUMPY\x09" + Npy(good, "12345678").substr(7), "version 9"},
+           {std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12) + good, "cut short"},
+           {Npy("[1, 2]", ""), "no 'descr'"},
+           {Npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", ""), "'|O'"},
+           {Npy("{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }", ""), "'<U3'"},
+           {Npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", ""),
+            "[(\'a\'"},
+           {Npy("{'descr': __import__('os'), 'fortran_order': False, 'shape': (2,), }", ""),
+            "__import__"},
+           {Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551616,), }", ""),
+            "shape"},
+           {Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }", ""),
+            "expected 4398046511104 bytes"},
            {Npy("{'descr': '<f4', 'shape': (2,), }", ""), "fortran_order"},
            {Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,), }", ""), "-2"},
            {Npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",

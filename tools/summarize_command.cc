@@ -88,19 +88,52 @@ class Report {
         absl::PrintF("  %-40s %s\n", node->name(),
                      Typed(node->output_dtype(0), node->output_shape(0)));
     }
+    Outputs(used);
+  }
+
+  // What nothing consumes, top level first: a training graph leaves many ends within its scopes.
+  void Outputs(const std::set<const Node*>& used) const {
+    constexpr size_t kShown = 12;
+    std::vector<const Node*> outputs;
     int initial_values = 0;
-    absl::PrintF("\nOutputs (nothing consumes them)\n");
     for (const auto& node : graph_.nodes()) {
       if (used.contains(node.get()) || node->traits().is_variable || node->traits().is_constant)
         continue;
       if (node->traits().initializes) {
         ++initial_values;
+      } else {
+        outputs.push_back(node.get());
+      }
+    }
+    std::stable_partition(outputs.begin(), outputs.end(), [](const Node* node) {
+      return node->name().find('/') == std::string::npos;
+    });
+    absl::PrintF("\nOutputs (nothing consumes them)\n");
+    std::map<std::string, int> hidden;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Node& node = *outputs[i];
+      if (i >= kShown) {
+        const size_t slash = node.name().find('/');
+        ++hidden[slash == std::string::npos ? "" : node.name().substr(0, slash + 1)];
         continue;
       }
-      const std::string type = node->num_outputs() == 0
+      const std::string type = node.num_outputs() == 0
                                    ? "(operation)"
-                                   : Typed(node->output_dtype(0), node->output_shape(0));
-      absl::PrintF("  %-40s %s  %s\n", node->name(), type, node->op());
+                                   : Typed(node.output_dtype(0), node.output_shape(0));
+      absl::PrintF("  %-40s %s  %s\n", node.name(), type, node.op());
+    }
+    if (outputs.size() > kShown) {
+      std::vector<std::pair<int, std::string>> scopes;
+      for (const auto& [scope, count] : hidden) scopes.emplace_back(-count, scope);
+      std::sort(scopes.begin(), scopes.end());
+      std::string where;
+      for (size_t i = 0; i < scopes.size() && i < 3; ++i) {
+        const std::string& scope = scopes[i].second;
+        absl::StrAppend(&where, i > 0 ? ", " : "", -scopes[i].first,
+                        scope.empty() ? " at the top" : absl::StrCat(" in ", scope));
+      }
+      absl::PrintF("  and %d more: %s%s\n", outputs.size() - kShown, where,
+                   scopes.size() > 3 ? ", …" : "");
     }
     if (initial_values > 0) absl::PrintF("  and %d initial values of variables\n", initial_values);
   }
