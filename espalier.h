@@ -16,7 +16,11 @@
 #include "espalier/layers/nn.h"
 #include "espalier/ops/ops.h"
 #include "espalier/runtime/session.h"
+#include "espalier/train/clip.h"
+#include "espalier/train/learning_rate.h"
 #include "espalier/train/mnist.h"
+#include "espalier/train/moving_average.h"
 #include "espalier/train/optimizer.h"
+#include "espalier/train/optimizers.h"
 
 #endif  // ESPALIER_ESPALIER_H_

@@ -9,7 +9,7 @@
 namespace espalier::train {
 namespace {
 
-VariableOptions Slot() { return {.trainable = false}; }
+VariableOptions NotTrained() { return {.trainable = false}; }
 
 }  // namespace
 
@@ -86,24 +86,25 @@ Operation Optimizer::ApplyGradients(const At& at, const std::vector<GradientAndV
       options.global_step, one);
 }
 
-Output Optimizer::ZerosSlot(const Scope& s, const Output& variable, const std::string& slot) {
+Output Optimizer::Slot(const Scope& s, const Output& variable, const std::string& slot,
+                       double value) {
   const Scope root = Scope(s.graph()).WithOrigin(s.origin(), s.inner_origin());
   return Variable(At(root.Named(absl::StrCat(variable.node()->name(), "/", slot))),
-                  variable.shape(), RemoveRef(variable.dtype()), initializers::Zeros(), Slot());
+                  variable.shape(), RemoveRef(variable.dtype()), initializers::Constant(value),
+                  NotTrained());
 }
 
 Operation GradientDescent::Apply(const Scope& s, const GradientAndVariable& pair,
                                  const std::vector<Output>&) const {
-  return ApplyGradientDescent(At(s), pair.variable,
-                              ConstScalar(At(s), pair.variable.dtype(), learning_rate_),
+  return ApplyGradientDescent(At(s), pair.variable, learning_rate_.As(s, pair.variable.dtype()),
                               pair.gradient);
 }
 
 Operation Momentum::Apply(const Scope& s, const GradientAndVariable& pair,
                           const std::vector<Output>&) const {
   const DType type = pair.variable.dtype();
-  return ApplyMomentum(At(s), pair.variable, ZerosSlot(s, pair.variable, name()),
-                       ConstScalar(At(s), type, learning_rate_), pair.gradient,
+  return ApplyMomentum(At(s), pair.variable, Slot(s, pair.variable, name()),
+                       learning_rate_.As(s, type), pair.gradient,
                        ConstScalar(At(s), type, momentum_), {.use_nesterov = use_nesterov_});
 }
 
@@ -111,14 +112,15 @@ std::vector<Output> Adam::Prepare(const Scope& s, const Output& first_variable) 
   const Scope root = Scope(s.graph()).WithOrigin(s.origin(), s.inner_origin());
   const DType type = RemoveRef(first_variable.dtype());
   const auto power = [&](const char* name, double beta) {
-    return Variable(At(root.Named(name)), Shape(), type, initializers::Constant(beta), Slot());
+    return Variable(At(root.Named(name)), Shape(), type, initializers::Constant(beta),
+                    NotTrained());
   };
   const auto scalar = [&](const char* name, double value) {
     return ConstScalar(At(s.Named(name)), type, value);
   };
   return {power("beta1_power", beta1_),
           power("beta2_power", beta2_),
-          scalar("learning_rate", learning_rate_),
+          learning_rate_.As(s.Named("learning_rate"), type),
           scalar("beta1", beta1_),
           scalar("beta2", beta2_),
           scalar("epsilon", epsilon_)};
@@ -126,8 +128,8 @@ std::vector<Output> Adam::Prepare(const Scope& s, const Output& first_variable) 
 
 Operation Adam::Apply(const Scope& s, const GradientAndVariable& pair,
                       const std::vector<Output>& shared) const {
-  const Output m = ZerosSlot(s, pair.variable, name());
-  const Output v = ZerosSlot(s, pair.variable, name());  // the second of the name: "Adam_1"
+  const Output m = Slot(s, pair.variable, name());
+  const Output v = Slot(s, pair.variable, name());  // the second of the name: "Adam_1"
   return ApplyAdam(At(s), pair.variable, m, v, shared[0], shared[1], shared[2], shared[3],
                    shared[4], shared[5], pair.gradient);
 }

@@ -8,9 +8,9 @@
 //   Operation apply = optimizer.ApplyGradients(s, pairs, {.global_step = step});
 //
 // An optimizer is a value without state; its slots are variables of the graph, named as TensorFlow
-// names them
-// ("conv2d/kernel/Adam", "conv2d/kernel/Adam_1", "beta1_power") and made outside the scope's
-// control dependencies. Errors go to Graph::status().
+// names them ("conv2d/kernel/Adam", "conv2d/kernel/Adam_1", "beta1_power") and made outside the
+// scope's control dependencies. Errors go to Graph::status(). More optimizers: optimizers.h; rates
+// that change: learning_rate.h.
 #ifndef ESPALIER_TRAIN_OPTIMIZER_H_
 #define ESPALIER_TRAIN_OPTIMIZER_H_
 
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "espalier/graph/scope.h"
+#include "espalier/train/learning_rate.h"
 
 namespace espalier::train {
 
@@ -61,8 +62,9 @@ class Optimizer {
   }
 
   const std::string& name() const { return name_; }
-  // A variable of zeros like `variable`, named "<variable>/<slot>".
-  static Output ZerosSlot(const Scope& s, const Output& variable, const std::string& slot);
+  // A variable like `variable`, named "<variable>/<slot>", filled with `value`.
+  static Output Slot(const Scope& s, const Output& variable, const std::string& slot,
+                     double value = 0);
 
  private:
   std::string name_;
@@ -71,24 +73,24 @@ class Optimizer {
 // var -= learning_rate * gradient.
 class GradientDescent : public Optimizer {
  public:
-  explicit GradientDescent(double learning_rate)
-      : Optimizer("GradientDescent"), learning_rate_(learning_rate) {}
+  explicit GradientDescent(LearningRate learning_rate)
+      : Optimizer("GradientDescent"), learning_rate_(std::move(learning_rate)) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  double learning_rate_;
+  LearningRate learning_rate_;
 };
 
 // accumulation = momentum * accumulation + gradient; var -= learning_rate * accumulation. Slot
 // "Momentum".
 class Momentum : public Optimizer {
  public:
-  Momentum(double learning_rate, double momentum, bool use_nesterov = false)
+  Momentum(LearningRate learning_rate, double momentum, bool use_nesterov = false)
       : Optimizer("Momentum"),
-        learning_rate_(learning_rate),
+        learning_rate_(std::move(learning_rate)),
         momentum_(momentum),
         use_nesterov_(use_nesterov) {}
 
@@ -97,7 +99,7 @@ class Momentum : public Optimizer {
                   const std::vector<Output>& shared) const override;
 
  private:
-  double learning_rate_;
+  LearningRate learning_rate_;
   double momentum_;
   bool use_nesterov_;
 };
@@ -106,10 +108,10 @@ class Momentum : public Optimizer {
 // powers of the betas.
 class Adam : public Optimizer {
  public:
-  explicit Adam(double learning_rate = 0.001, double beta1 = 0.9, double beta2 = 0.999,
+  explicit Adam(LearningRate learning_rate = 0.001, double beta1 = 0.9, double beta2 = 0.999,
                 double epsilon = 1e-8)
       : Optimizer("Adam"),
-        learning_rate_(learning_rate),
+        learning_rate_(std::move(learning_rate)),
         beta1_(beta1),
         beta2_(beta2),
         epsilon_(epsilon) {}
@@ -122,7 +124,7 @@ class Adam : public Optimizer {
                                 const std::vector<Output>& shared) const override;
 
  private:
-  double learning_rate_;
+  LearningRate learning_rate_;
   double beta1_;
   double beta2_;
   double epsilon_;
