@@ -107,7 +107,9 @@ absl::Status OneHot(KernelContext& context, int64_t axis) {
   std::fill_n(out, y.num_elements(), context.input(3).scalar<T>());
   const T on = context.input(2).scalar<T>();
   for (int64_t i = 0; i < indices.num_elements(); ++i) {
-    const auto index = static_cast<int64_t>(indices.data<Index>()[i]);
+    // A negative index stays negative, and selects nothing.
+    const auto index =
+        static_cast<int64_t>(indices.data<Index>()[i]);  // NOLINT(bugprone-signed-char-misuse)
     if (index < 0 || index >= depth) continue;
     out[(i / place.inner * depth + index) * place.inner + i % place.inner] = on;
   }
