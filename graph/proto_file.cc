@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <memory>
 
 #include "absl/strings/ascii.h"
@@ -40,6 +41,26 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   }
   std::string text;
 };
+
+int64_t CountWithin(absl::string_view bytes, absl::Span<const int> path) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  int64_t count = 0;
+  while (const uint32_t tag = in.ReadTag()) {
+    uint32_t size = 0;
+    if (WireFormatLite::GetTagFieldNumber(tag) != path[0] ||
+        WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!WireFormatLite::SkipField(&in, tag)) break;
+      continue;
+    }
+    const int start = (in.ReadVarint32(&size), in.CurrentPosition());
+    if (size > bytes.size() - start) break;
+    count += path.size() == 1 ? 1 : CountWithin(bytes.substr(start, size), path.subspan(1));
+    if (!in.Skip(static_cast<int>(size))) break;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -84,24 +105,10 @@ absl::Status WriteFile(const std::string& path, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-int64_t CountFields(absl::string_view bytes, absl::Span<const int> path) {
-  using google::protobuf::internal::WireFormatLite;
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
-                                            static_cast<int>(bytes.size()));
-  int64_t count = 0;
-  while (const uint32_t tag = in.ReadTag()) {
-    uint32_t size = 0;
-    if (WireFormatLite::GetTagFieldNumber(tag) != path[0] ||
-        WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
-      if (!WireFormatLite::SkipField(&in, tag)) break;
-      continue;
-    }
-    const int start = (in.ReadVarint32(&size), in.CurrentPosition());
-    if (size > bytes.size() - start) break;
-    count += path.size() == 1 ? 1 : CountFields(bytes.substr(start, size), path.subspan(1));
-    if (!in.Skip(static_cast<int>(size))) break;
-  }
-  return count;
+int64_t CountFields(const std::string& bytes, absl::Span<const int> path) {
+  // Text has no fields, and CodedInputStream no more than an int's worth of bytes.
+  if (LooksLikeText(bytes) || bytes.size() > std::numeric_limits<int>::max()) return 0;
+  return CountWithin(bytes, path);
 }
 
 absl::Status ParseMessage(const std::string& bytes, const std::string& what,

@@ -12,7 +12,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "google/protobuf/message.h"
 
@@ -24,8 +23,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
 absl::Status WriteFile(const std::string& path, const std::string& bytes);
 
 // How many messages (or strings) of the field that `path` leads to are in a binary message, counted
-// without making any: a few bytes can ask for millions. What does not parse is not counted.
-int64_t CountFields(absl::string_view bytes, absl::Span<const int> path);
+// without making any: a few bytes can ask for millions. What does not parse is not counted, nor is
+// text.
+int64_t CountFields(const std::string& bytes, absl::Span<const int> path);
 
 // INVALID_ARGUMENT, with line and column for text, when the bytes are no such message; `what` names
 // them.

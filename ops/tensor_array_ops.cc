@@ -3,13 +3,14 @@
 //
 // The gradient of an array is an array (Gradients gives it a name of its own): where the forward
 // pass writes, the backward pass reads, and the other way round.
+#include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
-#include "espalier/ops/array_copy.h"
 #include "espalier/ops/indexing.h"
 #include "espalier/ops/tensor_array.h"
 
@@ -98,19 +99,18 @@ absl::Status Close(KernelContext& context) { return ArrayOf(context).status(); }
 absl::StatusOr<Tensor> Joined(const KernelContext& context, const std::vector<Tensor>& parts,
                               DType type, const Shape& shape) {
   ASSIGN_OR_RETURN(Tensor y, context.Allocate(type, shape));
-  const KernelFunction copy = DispatchStorage(type, [&]<typename S>() -> KernelFunction {
-    return [&](KernelContext&) {
-      S* to = MutableStorage<S>(y);
-      for (const Tensor& part : parts) {
-        std::copy_n(Storage<S>(part), part.num_elements(), to);
-        to += part.num_elements();
-      }
-      return absl::OkStatus();
-    };
-  });
-  if (copy == nullptr) return absl::UnimplementedError(DTypeName(type));
-  KernelContext unused(context.node(), {}, {}, KernelEnvironment());
-  RETURN_IF_ERROR(copy(unused));
+  if (type == kString) {
+    std::string* to = y.mutable_data<std::string>();
+    for (const Tensor& part : parts)
+      to = std::copy_n(part.data<std::string>(), part.num_elements(), to);
+    return y;
+  }
+  if (type == kResource) return absl::UnimplementedError("arrays of handles cannot be joined");
+  auto* to = static_cast<char*>(y.mutable_raw());
+  for (const Tensor& part : parts) {
+    if (part.num_bytes() > 0) std::memcpy(to, part.raw(), part.num_bytes());
+    to += part.num_bytes();
+  }
   return y;
 }
 
