@@ -28,10 +28,6 @@ absl::Status BadEntry(const std::string& key, const absl::string_view what) {
       absl::StrCat("collection '", absl::CHexEscape(key.substr(0, 256)), "': ", what));
 }
 
-std::string Quoted(const std::string& name) {
-  return absl::StrCat("'", absl::CHexEscape(name.substr(0, 256)), "'");
-}
-
 // A name in a collection: "node" or "node:output".
 absl::Status AddByName(Graph& graph, const std::string& key, const std::string& name) {
   if (name.find(':') != std::string::npos) {
@@ -40,9 +36,9 @@ absl::Status AddByName(Graph& graph, const std::string& key, const std::string& 
     graph.AddToCollection(key, *output);
     return absl::OkStatus();
   }
-  const Node* node = graph.FindNode(name);
-  if (node == nullptr) return BadEntry(key, absl::StrCat("no node is named ", Quoted(name)));
-  graph.AddToCollection(key, Operation(node));
+  const absl::StatusOr<Operation> operation = graph.FindOperation(name);
+  if (!operation.ok()) return BadEntry(key, operation.status().message());
+  graph.AddToCollection(key, *operation);
   return absl::OkStatus();
 }
 

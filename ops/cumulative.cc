@@ -1,4 +1,7 @@
-// Cumsum and Cumprod. Tested by the registry test.
+// Cumsum, Cumprod and CumulativeLogsumexp. Tested by the registry test.
+#include <cmath>
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -12,6 +15,20 @@ namespace {
 struct Direction {
   bool exclusive;
   bool reverse;
+};
+
+// log(e^a + e^b), without overflow.
+struct LogSumExpOf {
+  template <typename T>
+  static T First() {
+    return -std::numeric_limits<T>::infinity();
+  }
+  template <typename T>
+  static T Step(T a, T b) {
+    const T larger = std::max(a, b), smaller = std::min(a, b);
+    if (larger == First<T>()) return larger;
+    return larger + std::log1p(std::exp(smaller - larger));
+  }
 };
 
 template <typename R, typename T>
@@ -46,16 +63,14 @@ absl::Status Accumulate(KernelContext& context, Direction direction) {
   return absl::OkStatus();
 }
 
-template <typename R>
+template <typename R, typename Types>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   const Direction direction = {.exclusive = node.attr<bool>("exclusive"),
                                .reverse = node.attr<bool>("reverse")};
-  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
-                      [direction]<typename T>() -> KernelFunction {
-                        return [direction](KernelContext& context) {
-                          return Accumulate<R, T>(context, direction);
-                        };
-                      });
+  return DispatchType(
+      Types(), RemoveRef(node.input(0).dtype()), [direction]<typename T>() -> KernelFunction {
+        return [direction](KernelContext& context) { return Accumulate<R, T>(context, direction); };
+      });
 }
 
 Output Cumsum(const GradientContext& g, const Output& x, bool exclusive, bool reverse) {
@@ -75,8 +90,28 @@ std::vector<Output> CumprodGradient(const GradientContext& g) {
   return {g(sums) / g(g.x(0)), Output()};
 }
 
-template <typename R>
-OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
+// dx_i = e^x_i Σ dy_k e^-y_k over the k whose sum x_i is part of: again such a sum, from the other
+// side; positive and negative dy apart, as they are logarithms.
+std::vector<Output> LogSumExpGradient(const GradientContext& g) {
+  const bool exclusive = g.node().attr<bool>("exclusive"), reverse = g.node().attr<bool>("reverse");
+  const Output zero = g.Op("ZerosLike", {g.dy()});
+  const double lowest = RemoveRef(g.dy().dtype()) == kHalf ? -65504.0 : -1e38;
+  const Output none = g.Op("Fill", {g.Op("Shape", {g.dy()}), g.Scalar(g.dy(), lowest)});
+  const auto part = [&](const Output& dy) {
+    const Output positive = g.Op("Greater", {dy, zero});
+    const Output safe = g.Op("SelectV2", {positive, dy, g.Op("OnesLike", {dy})});
+    const Output log = g.Op("SelectV2", {positive, g.Op("Log", {safe}), none});
+    const Output terms = g.Op("SelectV2", {positive, g(log) - g(g.y(0)), none});
+    const Output sum = g.Op("CumulativeLogsumexp", {terms, g.x(1)},
+                            {{"exclusive", exclusive}, {"reverse", !reverse}});
+    return g(g.Op("Exp", {g(sum) + g(g.x(0))}));
+  };
+  return {part(g.dy()) - part(-g(g.dy())), Output()};
+}
+
+template <typename R, typename Types>
+OpSchema& Add(OpRegistry& registry, const char* name, const char* doc,
+              const std::vector<DType>& dtypes) {
   return registry.Add(name)
       .Doc(doc)
       .In("x", "T")
@@ -84,10 +119,10 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
       .Out("out", "T")
       .Attr("exclusive", false)
       .Attr("reverse", false)
-      .TypeAttr("T", kArithmeticDTypes)
+      .TypeAttr("T", dtypes)
       .TypeAttr("Tidx", kIndexDTypes, kInt32)
       .Shape(UnchangedShape)
-      .Kernel(Make<R>);
+      .Kernel(Make<R, Types>);
 }
 
 }  // namespace
@@ -95,7 +130,7 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
 void RegisterCumulative(OpRegistry& registry) {
   const Tensor m = F({2, 3}, {1, 2, 3, 4, 5, 6});
   const Tensor empty = F({0, 2}, {});
-  Add<SumOf>(registry, "Cumsum", "Running sums along an axis.")
+  Add<SumOf, ArithmeticTypes>(registry, "Cumsum", "Running sums along an axis.", kArithmeticDTypes)
       .Gradient(CumsumGradient)
       .Example({.name = "columns",
                 .inputs = {m, I({}, {1})},
@@ -109,7 +144,8 @@ void RegisterCumulative(OpRegistry& registry) {
                 .attrs = {{"reverse", true}, {"exclusive", true}},
                 .expected = {F({2, 3}, {5, 3, 0, 11, 6, 0})}})
       .Example({.name = "empty", .inputs = {empty, I({}, {0})}, .expected = {empty}});
-  Add<ProdOf>(registry, "Cumprod", "Running products along an axis.")
+  Add<ProdOf, ArithmeticTypes>(registry, "Cumprod", "Running products along an axis.",
+                               kArithmeticDTypes)
       .Gradient(CumprodGradient)
       .Example({.name = "columns",
                 .inputs = {m, I({}, {1})},
@@ -123,6 +159,24 @@ void RegisterCumulative(OpRegistry& registry) {
                 .attrs = {{"exclusive", true}},
                 .expected = {F({2, 3}, {1, 1, 2, 1, 4, 20})}})
       .Example({.name = "empty", .inputs = {empty, I({}, {0})}, .expected = {empty}});
+  const Tensor line = F({3}, {0.5f, 1, -1});
+  Add<LogSumExpOf, RealTypes>(registry, "CumulativeLogsumexp",
+                              "The logarithm of the running sum of e^x along an axis.", kRealDTypes)
+      .Gradient(LogSumExpGradient)
+      .Example({.name = "forward",
+                .inputs = {line, I({}, {0})},
+                .expected = {F({3}, {0.5f, 1.4740770f, 1.5549574f})},
+                .constant_inputs = {1}})
+      .Example({.name = "reverse",
+                .inputs = {line, I({}, {0})},
+                .attrs = {{"reverse", true}},
+                .expected = {F({3}, {1.5549574f, 1.1269280f, -1})},
+                .constant_inputs = {1}})
+      .Example({.name = "rows",
+                .inputs = {F({2, 2}, {0, 0, 1, 2}), L({}, {1})},
+                .expected = {F({2, 2}, {0, 0.6931472f, 1, 2.3132617f})},
+                .constant_inputs = {1}})
+      .Example({.name = "empty", .inputs = {F({0}, {}), I({}, {0})}, .expected = {F({0}, {})}});
 }
 
 }  // namespace espalier

@@ -1,4 +1,6 @@
-// Sum, Mean, Prod, Max, Min, All, Any over axes. Tested by the registry test.
+// Sum, Mean, Prod, Max, Min, EuclideanNorm, All, Any over axes. Tested by the registry test.
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -52,6 +54,37 @@ absl::StatusOr<KernelFunction> MakeReduction(const Node& node) {
                       [keep_dims]<typename T>() -> KernelFunction {
                         return [keep_dims](KernelContext& context) {
                           return Reduce<R, T, kMean>(context, keep_dims);
+                        };
+                      });
+}
+
+template <typename T>
+absl::Status Norm(KernelContext& context, bool keep_dims) {
+  using C = ComputeType<T>;
+  const Tensor& x = context.input(0);
+  ASSIGN_OR_RETURN(std::vector<int64_t> axes, IntegerVector(context.input(1), "the axes"));
+  ASSIGN_OR_RETURN(ReductionLayout layout, ReductionLayout::Make(x.shape(), axes, keep_dims));
+  ASSIGN_OR_RETURN(Tensor y, context.Allocate(DTypeOf<T>, layout.output));
+  std::vector<C> squares(x.num_elements()), sums(y.num_elements());
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    const C value = static_cast<C>(x.data<T>()[i]);
+    squares[i] = WrapMul(value, value);
+  }
+  ReduceInto<SumOf>(context, squares.data(), layout, sums.data());
+  for (int64_t i = 0; i < y.num_elements(); ++i) {
+    using Root = std::conditional_t<std::is_integral_v<C>, double, C>;
+    y.mutable_data<T>()[i] = static_cast<T>(std::sqrt(static_cast<Root>(sums[i])));
+  }
+  context.set_output(0, std::move(y));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KernelFunction> MakeNorm(const Node& node) {
+  const bool keep_dims = node.attr<bool>("keep_dims");
+  return DispatchType(ArithmeticTypes(), RemoveRef(node.input(0).dtype()),
+                      [keep_dims]<typename T>() -> KernelFunction {
+                        return [keep_dims](KernelContext& context) {
+                          return Norm<T>(context, keep_dims);
                         };
                       });
 }
@@ -176,8 +209,12 @@ std::vector<Output> ProdGradient(const GradientContext& g) {
   return {g(SpreadBack(g, g.dy())) * g(back), Output()};
 }
 
-template <typename R, bool kMean = false>
-OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
+// x / y.
+std::vector<Output> NormGradient(const GradientContext& g) {
+  return {g(g.x(0)) * g(SpreadBack(g, g(g.dy()) / g(g.y(0)))), Output()};
+}
+
+OpSchema& Declare(OpRegistry& registry, const char* name, const char* doc) {
   return registry.Add(name)
       .Doc(doc)
       .In("input", "T")
@@ -186,8 +223,12 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
       .Attr("keep_dims", false)
       .TypeAttr("T", kArithmeticDTypes)
       .TypeAttr("Tidx", kIndexDTypes, kInt32)
-      .Shape(ReductionShape)
-      .Kernel(MakeReduction<R, kMean>);
+      .Shape(ReductionShape);
+}
+
+template <typename R, bool kMean = false>
+OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
+  return Declare(registry, name, doc).Kernel(MakeReduction<R, kMean>);
 }
 
 OpExample Over(const char* name, Tensor x, Tensor axes, Tensor expected, bool keep_dims = false) {
@@ -238,6 +279,14 @@ void RegisterReductions(OpRegistry& registry) {
       .Example(Over("rows", m, I({1}, {1}), F({2}, {1, 4})))
       .Example(Over("columns kept", m, I({1}, {0}), F({1, 3}, {1, 2.5f, 3}), true))
       .Example(Over("all", cube, I({3}, {0, 1, 2}), F({}, {1})));
+  const Tensor legs = F({2, 2}, {3, 4, 5, 12});
+  Declare(registry, "EuclideanNorm", "The square root of the sum of squares over axes.")
+      .Kernel(MakeNorm)
+      .Gradient(NormGradient)
+      .Example(Over("rows", legs, I({1}, {1}), F({2}, {5, 13})))
+      .Example(Over("columns kept", F({2, 1}, {3, 4}), I({1}, {-2}), F({1, 1}, {5}), true))
+      .Example(Over("all", legs, L({2}, {0, 1}), F({}, {13.928388f})))
+      .Example(Over("empty", F({2, 0}, {}), I({1}, {0}), F({0}, {})));
   for (const bool all : {true, false}) {
     registry.Add(all ? "All" : "Any")
         .Doc(all ? "Whether all are true; true over none."

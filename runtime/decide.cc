@@ -217,11 +217,7 @@ class Decider {
     absl::StatusOr<KernelFunction> kernel = node.node->schema()->kernel()(*node.node);
     if (!kernel.ok() || *kernel == nullptr) return;  // reported when the plan makes its kernels
     std::vector<Value> outputs(node.node->num_outputs());
-    // An output of unknown shape may turn out large: it is refused before it takes memory.
-    const KernelEnvironment environment = {
-        .allocator = std::make_shared<RecyclingAllocator>(MemoryBudget{
-            .max_tensor_bytes = kMaxFoldedBytes, .max_live_bytes = 16 * kMaxFoldedBytes})};
-    KernelContext context(*node.node, absl::MakeSpan(inputs), absl::MakeSpan(outputs), environment);
+    KernelContext context(*node.node, absl::MakeSpan(inputs), absl::MakeSpan(outputs), folding_);
     if (!(*kernel)(context).ok()) return;  // reported by the Run
     for (const Value& output : outputs) {
       if (!output.tensor.valid() || output.tensor.num_elements() > kMaxFoldedElements) return;
@@ -233,6 +229,9 @@ class Decider {
 
   PlanGraph& plan_;
   const std::map<int, Tensor>& known_feeds_;
+  // An output of unknown shape may turn out large: it is refused before it takes memory.
+  const KernelEnvironment folding_ = {.allocator = std::make_shared<RecyclingAllocator>(
+                                          MemoryBudget{.max_tensor_bytes = kMaxFoldedBytes})};
   std::vector<std::vector<Fact>> facts_;
 };
 
