@@ -96,7 +96,7 @@ Output Optimizer::Slot(const Scope& s, const Output& variable, const std::string
 
 Operation GradientDescent::Apply(const Scope& s, const GradientAndVariable& pair,
                                  const std::vector<Output>&) const {
-  return ApplyGradientDescent(At(s), pair.variable, learning_rate_.As(s, pair.variable.dtype()),
+  return ApplyGradientDescent(At(s), pair.variable, learning_rate().As(s, pair.variable.dtype()),
                               pair.gradient);
 }
 
@@ -104,7 +104,7 @@ Operation Momentum::Apply(const Scope& s, const GradientAndVariable& pair,
                           const std::vector<Output>&) const {
   const DType type = pair.variable.dtype();
   return ApplyMomentum(At(s), pair.variable, Slot(s, pair.variable, name()),
-                       learning_rate_.As(s, type), pair.gradient,
+                       learning_rate().As(s, type), pair.gradient,
                        ConstScalar(At(s), type, momentum_), {.use_nesterov = use_nesterov_});
 }
 
@@ -120,7 +120,7 @@ std::vector<Output> Adam::Prepare(const Scope& s, const Output& first_variable) 
   };
   return {power("beta1_power", beta1_),
           power("beta2_power", beta2_),
-          learning_rate_.As(s.Named("learning_rate"), type),
+          learning_rate().As(s.Named("learning_rate"), type),
           scalar("beta1", beta1_),
           scalar("beta2", beta2_),
           scalar("epsilon", epsilon_)};

@@ -15,6 +15,7 @@
 #define ESPALIER_TRAIN_OPTIMIZER_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "espalier/graph/scope.h"
@@ -47,7 +48,8 @@ class Optimizer {
                            const MinimizeOptions& options = {}) const;
 
  protected:
-  explicit Optimizer(std::string name) : name_(std::move(name)) {}
+  Optimizer(std::string name, LearningRate learning_rate)
+      : name_(std::move(name)), learning_rate_(std::move(learning_rate)) {}
 
   // Makes what all variables share, before the first of them is updated.
   virtual std::vector<Output> Prepare(const Scope& s, const Output& first_variable) const {
@@ -62,26 +64,25 @@ class Optimizer {
   }
 
   const std::string& name() const { return name_; }
+  const LearningRate& learning_rate() const { return learning_rate_; }
   // A variable like `variable`, named "<variable>/<slot>", filled with `value`.
   static Output Slot(const Scope& s, const Output& variable, const std::string& slot,
                      double value = 0);
 
  private:
   std::string name_;
+  LearningRate learning_rate_;
 };
 
 // var -= learning_rate * gradient.
 class GradientDescent : public Optimizer {
  public:
   explicit GradientDescent(LearningRate learning_rate)
-      : Optimizer("GradientDescent"), learning_rate_(std::move(learning_rate)) {}
+      : Optimizer("GradientDescent", std::move(learning_rate)) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
-
- private:
-  LearningRate learning_rate_;
 };
 
 // accumulation = momentum * accumulation + gradient; var -= learning_rate * accumulation. Slot
@@ -89,8 +90,7 @@ class GradientDescent : public Optimizer {
 class Momentum : public Optimizer {
  public:
   Momentum(LearningRate learning_rate, double momentum, bool use_nesterov = false)
-      : Optimizer("Momentum"),
-        learning_rate_(std::move(learning_rate)),
+      : Optimizer("Momentum", std::move(learning_rate)),
         momentum_(momentum),
         use_nesterov_(use_nesterov) {}
 
@@ -99,7 +99,6 @@ class Momentum : public Optimizer {
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double momentum_;
   bool use_nesterov_;
 };
@@ -110,8 +109,7 @@ class Adam : public Optimizer {
  public:
   explicit Adam(LearningRate learning_rate = 0.001, double beta1 = 0.9, double beta2 = 0.999,
                 double epsilon = 1e-8)
-      : Optimizer("Adam"),
-        learning_rate_(std::move(learning_rate)),
+      : Optimizer("Adam", std::move(learning_rate)),
         beta1_(beta1),
         beta2_(beta2),
         epsilon_(epsilon) {}
@@ -124,7 +122,6 @@ class Adam : public Optimizer {
                                 const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double beta1_;
   double beta2_;
   double epsilon_;

@@ -26,7 +26,7 @@ Operation RmsProp::Apply(const Scope& s, const GradientAndVariable& pair,
   const Output mean_square = Slot(s, pair.variable, name(), 1);
   const Output mean = options_.centered ? Slot(s, pair.variable, name()) : Output();
   const Output momentum = Slot(s, pair.variable, name());
-  const Output rate = scalar(learning_rate_), decay = scalar(options_.decay);
+  const Output rate = scalar(learning_rate()), decay = scalar(options_.decay);
   const Output factor = scalar(options_.momentum), epsilon = scalar(options_.epsilon);
   if (options_.centered) {
     return ApplyCenteredRMSProp(At(s), pair.variable, mean, mean_square, momentum, rate, decay,
@@ -40,7 +40,7 @@ Operation Adagrad::Apply(const Scope& s, const GradientAndVariable& pair,
                          const std::vector<Output>&) const {
   const Scalars scalar(s, pair.variable);
   return ApplyAdagrad(At(s), pair.variable, Slot(s, pair.variable, name(), initial_accumulator_),
-                      scalar(learning_rate_), pair.gradient);
+                      scalar(learning_rate()), pair.gradient);
 }
 
 Operation Adadelta::Apply(const Scope& s, const GradientAndVariable& pair,
@@ -48,7 +48,7 @@ Operation Adadelta::Apply(const Scope& s, const GradientAndVariable& pair,
   const Scalars scalar(s, pair.variable);
   const Output accumulated = Slot(s, pair.variable, name());
   const Output updates = Slot(s, pair.variable, name());  // the second of the name: "Adadelta_1"
-  return ApplyAdadelta(At(s), pair.variable, accumulated, updates, scalar(learning_rate_),
+  return ApplyAdadelta(At(s), pair.variable, accumulated, updates, scalar(learning_rate()),
                        scalar(rho_), scalar(epsilon_), pair.gradient);
 }
 
@@ -57,14 +57,15 @@ Operation Ftrl::Apply(const Scope& s, const GradientAndVariable& pair,
   const Scalars scalar(s, pair.variable);
   const Output accumulated = Slot(s, pair.variable, name(), options_.initial_accumulator);
   const Output linear = Slot(s, pair.variable, name());  // the second of the name: "Ftrl_1"
-  return ApplyFtrl(At(s), pair.variable, accumulated, linear, pair.gradient, scalar(learning_rate_),
-                   scalar(options_.l1), scalar(options_.l2), scalar(options_.power));
+  return ApplyFtrl(At(s), pair.variable, accumulated, linear, pair.gradient,
+                   scalar(learning_rate()), scalar(options_.l1), scalar(options_.l2),
+                   scalar(options_.power));
 }
 
 Operation ProximalGradientDescent::Apply(const Scope& s, const GradientAndVariable& pair,
                                          const std::vector<Output>&) const {
   const Scalars scalar(s, pair.variable);
-  return ApplyProximalGradientDescent(At(s), pair.variable, scalar(learning_rate_), scalar(l1_),
+  return ApplyProximalGradientDescent(At(s), pair.variable, scalar(learning_rate()), scalar(l1_),
                                       scalar(l2_), pair.gradient);
 }
 
@@ -73,7 +74,7 @@ Operation ProximalAdagrad::Apply(const Scope& s, const GradientAndVariable& pair
   const Scalars scalar(s, pair.variable);
   return ApplyProximalAdagrad(At(s), pair.variable,
                               Slot(s, pair.variable, name(), initial_accumulator_),
-                              scalar(learning_rate_), scalar(l1_), scalar(l2_), pair.gradient);
+                              scalar(learning_rate()), scalar(l1_), scalar(l2_), pair.gradient);
 }
 
 }  // namespace espalier::train

@@ -22,14 +22,13 @@ struct RmsPropOptions {
 class RmsProp : public Optimizer {
  public:
   explicit RmsProp(LearningRate learning_rate, const RmsPropOptions& options = {})
-      : Optimizer("RMSProp"), learning_rate_(std::move(learning_rate)), options_(options) {}
+      : Optimizer("RMSProp", std::move(learning_rate)), options_(options) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   RmsPropOptions options_;
 };
 
@@ -37,16 +36,13 @@ class RmsProp : public Optimizer {
 class Adagrad : public Optimizer {
  public:
   explicit Adagrad(LearningRate learning_rate, double initial_accumulator = 0.1)
-      : Optimizer("Adagrad"),
-        learning_rate_(std::move(learning_rate)),
-        initial_accumulator_(initial_accumulator) {}
+      : Optimizer("Adagrad", std::move(learning_rate)), initial_accumulator_(initial_accumulator) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double initial_accumulator_;
 };
 
@@ -54,17 +50,13 @@ class Adagrad : public Optimizer {
 class Adadelta : public Optimizer {
  public:
   explicit Adadelta(LearningRate learning_rate = 0.001, double rho = 0.95, double epsilon = 1e-8)
-      : Optimizer("Adadelta"),
-        learning_rate_(std::move(learning_rate)),
-        rho_(rho),
-        epsilon_(epsilon) {}
+      : Optimizer("Adadelta", std::move(learning_rate)), rho_(rho), epsilon_(epsilon) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double rho_;
   double epsilon_;
 };
@@ -79,14 +71,13 @@ struct FtrlOptions {
 class Ftrl : public Optimizer {
  public:
   explicit Ftrl(LearningRate learning_rate, const FtrlOptions& options = {})
-      : Optimizer("Ftrl"), learning_rate_(std::move(learning_rate)), options_(options) {}
+      : Optimizer("Ftrl", std::move(learning_rate)), options_(options) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   FtrlOptions options_;
 };
 
@@ -94,17 +85,13 @@ class Ftrl : public Optimizer {
 class ProximalGradientDescent : public Optimizer {
  public:
   explicit ProximalGradientDescent(LearningRate learning_rate, double l1 = 0, double l2 = 0)
-      : Optimizer("ProximalGradientDescent"),
-        learning_rate_(std::move(learning_rate)),
-        l1_(l1),
-        l2_(l2) {}
+      : Optimizer("ProximalGradientDescent", std::move(learning_rate)), l1_(l1), l2_(l2) {}
 
  protected:
   Operation Apply(const Scope& s, const GradientAndVariable& pair,
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double l1_;
   double l2_;
 };
@@ -114,8 +101,7 @@ class ProximalAdagrad : public Optimizer {
  public:
   explicit ProximalAdagrad(LearningRate learning_rate, double initial_accumulator = 0.1,
                            double l1 = 0, double l2 = 0)
-      : Optimizer("ProximalAdagrad"),
-        learning_rate_(std::move(learning_rate)),
+      : Optimizer("ProximalAdagrad", std::move(learning_rate)),
         initial_accumulator_(initial_accumulator),
         l1_(l1),
         l2_(l2) {}
@@ -125,7 +111,6 @@ class ProximalAdagrad : public Optimizer {
                   const std::vector<Output>& shared) const override;
 
  private:
-  LearningRate learning_rate_;
   double initial_accumulator_;
   double l1_;
   double l2_;
