@@ -12,6 +12,7 @@
 #include "espalier/graph/scope.h"
 #include "espalier/graph/status_macros.h"
 #include "espalier/graph/variable.h"
+#include "espalier/graph/while_loop.h"
 #include "espalier/layers/layers.h"
 #include "espalier/layers/nn.h"
 #include "espalier/ops/ops.h"

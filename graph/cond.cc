@@ -66,35 +66,12 @@ Branch BuildBranch(const Scope& frame, const Scope& branches, const Output& pred
 
 }  // namespace
 
-bool Encloses(const CondContext* outer, const CondContext* inner) {
-  for (; inner != nullptr; inner = inner->parent()) {
-    if (inner == outer) return true;
-  }
-  return outer == nullptr;
-}
-
-absl::StatusOr<Output> CaptureInto(CondContext* context, const Output& output) {
-  const CondContext* home = output.node()->context();
-  if (home == context) return output;
-  if (!Encloses(home, context)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "tensor ", output.name(), " of ", output.node()->Describe(),
-        " was made inside a branch and is used outside it; return it from the branch instead"));
-  }
-  ASSIGN_OR_RETURN(Output outer, CaptureInto(context->parent(), output));
-  const auto known = context->captured_.find(outer);
-  if (known != context->captured_.end()) return known->second;
-  Graph* graph = output.node()->graph();
+absl::StatusOr<Output> CondContext::Enter(const Output& outer) {
   NodeSpec spec;
   spec.op = IsRef(outer.dtype()) ? "RefSwitch" : "Switch";
-  const std::string& pivot = context->pivot().node()->name();
-  spec.name = graph->UniqueName(pivot.substr(0, pivot.rfind('/') + 1) + "Switch");
-  spec.inputs = {outer, context->pred()};
-  spec.context = context;
-  spec.line = context->pivot().node()->line();
-  spec.inner_line = context->pivot().node()->inner_line();
-  ASSIGN_OR_RETURN(Node * node, graph->AddNode(std::move(spec)));
-  return context->captured_[outer] = node->output(context->branch());
+  spec.inputs = {outer, pred_};
+  ASSIGN_OR_RETURN(const Node* node, AddBorderNode(this, this, std::move(spec), "Switch"));
+  return node->output(branch_);
 }
 
 std::vector<Output> CondN(const At& at, const Output& pred, const BranchesFunction& if_true,

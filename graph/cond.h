@@ -16,50 +16,31 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/status/statusor.h"
+#include "espalier/graph/control_flow_context.h"
 #include "espalier/graph/scope.h"
 
 namespace espalier {
 
-// One branch of one Cond. Owned by the Graph.
-class CondContext {
+// One branch of one Cond.
+class CondContext : public ControlFlowContext {
  public:
-  CondContext(CondContext* parent, const Output& pred, int branch)
-      : parent_(parent),
-        depth_(parent == nullptr ? 1 : parent->depth_ + 1),
-        pred_(pred),
-        branch_(branch) {}
+  CondContext(ControlFlowContext* parent, const Output& pred, int branch)
+      : ControlFlowContext(parent), pred_(pred), branch_(branch) {}
 
-  // The branch around the Cond; null outside.
-  CondContext* parent() const { return parent_; }
-  // How many branches deep this one is, itself included.
-  int depth() const { return depth_; }
   // The predicate, a tensor of the parent.
   const Output& pred() const { return pred_; }
-  // Alive exactly when the branch is taken.
-  const Output& pivot() const { return pivot_; }
-  void set_pivot(const Output& pivot) { pivot_ = pivot; }
   // 1 for the side of true.
   int branch() const { return branch_; }
+  CondContext* AsCond() override { return this; }
+
+ protected:
+  // Through a Switch, a variable through a RefSwitch.
+  absl::StatusOr<Output> Enter(const Output& outer) override;
 
  private:
-  friend absl::StatusOr<Output> CaptureInto(CondContext* context, const Output& output);
-  CondContext* parent_;
-  int depth_;
   Output pred_;
-  Output pivot_;
   int branch_;
-  absl::flat_hash_map<Output, Output> captured_;
 };
-
-// `output` as a tensor of `context`: itself when it lives there or above all branches, else its
-// Switch, one for each level between. INVALID_ARGUMENT for a tensor of a branch that does not
-// enclose `context`.
-absl::StatusOr<Output> CaptureInto(CondContext* context, const Output& output);
-
-// True when a tensor of `outer` may be used in `inner`. Null is outside all branches.
-bool Encloses(const CondContext* outer, const CondContext* inner);
 
 using BranchFunction = std::function<Output(const Scope&)>;
 using BranchesFunction = std::function<std::vector<Output>(const Scope&)>;

@@ -7,7 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "espalier/graph/cond.h"
+#include "espalier/graph/control_flow_context.h"
 #include "espalier/graph/node_builder.h"
 #include "espalier/graph/scope.h"
 #include "espalier/graph/shape_inference.h"
@@ -175,6 +175,17 @@ absl::Status Graph::SetBackEdge(Node* merge, int index, const Output& value) {
   return absl::OkStatus();
 }
 
+absl::Status Graph::SetShape(const Output& output, const Shape& shape) {
+  Node& node = *nodes_[output.node()->id()];
+  absl::StatusOr<Shape> merged = Shape::Merge(node.output_shapes_[output.index()], shape);
+  if (!merged.ok()) {
+    return absl::Status(merged.status().code(),
+                        absl::StrCat(node.Describe(), ": ", merged.status().message()));
+  }
+  node.output_shapes_[output.index()] = *std::move(merged);
+  return absl::OkStatus();
+}
+
 const Node* Graph::FindNode(const std::string& name) const {
   const auto it = nodes_by_name_.find(name);
   return it == nodes_by_name_.end() ? nullptr : it->second;
@@ -255,11 +266,6 @@ std::pair<int64_t, int64_t> Graph::NextSeeds(int64_t op_seed) {
   const int64_t second = truncate(op_seed >= 0 ? op_seed : seeded_ops_++);
   if (first == 0 && second == 0) return {0, kMaxSeed};
   return {first, second};
-}
-
-CondContext* Graph::AddContext(std::unique_ptr<CondContext> context) {
-  contexts_.push_back(std::move(context));
-  return contexts_.back().get();
 }
 
 }  // namespace espalier

@@ -29,7 +29,7 @@
 
 namespace espalier {
 
-class CondContext;  // graph/cond.h
+class ControlFlowContext;  // graph/control_flow_context.h
 class Graph;
 class Node;
 class Scope;
@@ -112,8 +112,8 @@ class Node {
   template <typename T>
   const T& attr(const std::string& name) const;
 
-  // The branch whose deadness the outputs share; null outside.
-  CondContext* context() const { return context_; }
+  // The branch or loop whose fate the outputs share; null outside.
+  ControlFlowContext* context() const { return context_; }
   // The user's line, and inside of a layer the layer's own; unknown in imported graphs.
   const SourceLine& line() const { return line_; }
   const SourceLine& inner_line() const { return inner_line_; }
@@ -136,7 +136,7 @@ class Node {
   std::vector<DType> output_dtypes_;
   std::vector<Shape> output_shapes_;
   AttrMap attrs_;
-  CondContext* context_ = nullptr;
+  ControlFlowContext* context_ = nullptr;
   SourceLine line_;
   SourceLine inner_line_;
 };
@@ -150,7 +150,7 @@ struct NodeSpec {
   std::vector<const Node*> control_inputs;
   AttrMap attrs;
   std::string device;
-  CondContext* context = nullptr;
+  ControlFlowContext* context = nullptr;
   SourceLine line;
   SourceLine inner_line;
   int unknown_op_outputs = 0;  // for an op without a schema
@@ -185,6 +185,8 @@ class Graph {
   absl::StatusOr<Node*> AddNode(NodeSpec spec);
   // Connects the back edge of a loop: input `index` of a Merge.
   absl::Status SetBackEdge(Node* merge, int index, const Output& value);
+  // Tells what shape inference cannot know. INVALID_ARGUMENT when it contradicts what is known.
+  absl::Status SetShape(const Output& output, const Shape& shape);
   // From now on every AddNode fails; Sessions go on.
   void Finalize() { finalized_ = true; }
   bool finalized() const { return finalized_; }
@@ -223,7 +225,13 @@ class Graph {
     return initializers_;
   }
 
-  CondContext* AddContext(std::unique_ptr<CondContext> context);
+  // Keeps a context of control flow; its nodes point at it.
+  template <typename Context>
+  Context* AddContext(std::unique_ptr<Context> context) {
+    Context* added = context.get();
+    contexts_.push_back(std::move(context));
+    return added;
+  }
 
   proto::VersionDef& versions() { return versions_; }
   const proto::VersionDef& versions() const { return versions_; }
@@ -244,7 +252,7 @@ class Graph {
   std::map<std::string, std::vector<Output>> collections_;
   std::map<std::string, Output> variables_by_name_;
   absl::flat_hash_map<const Node*, const Node*> initializers_;
-  std::vector<std::unique_ptr<CondContext>> contexts_;
+  std::vector<std::unique_ptr<ControlFlowContext>> contexts_;
   std::optional<int64_t> seed_;
   int64_t seeded_ops_ = 0;
   proto::VersionDef versions_;

@@ -8,7 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "espalier/graph/cond_import.h"
+#include "espalier/graph/control_flow_import.h"
 #include "espalier/graph/proto_file.h"
 #include "espalier/graph/status_macros.h"
 
@@ -56,7 +56,7 @@ absl::StatusOr<InputName> ParseInput(const std::string& text) {
 
 class Importer {
  public:
-  Importer(const proto::GraphDef& def, Graph& graph) : def_(def), graph_(graph), branches_(graph) {}
+  Importer(const proto::GraphDef& def, Graph& graph) : def_(def), graph_(graph), contexts_(graph) {}
 
   absl::Status Run() {
     RETURN_IF_ERROR(CheckVersions());
@@ -221,9 +221,9 @@ class Importer {
       if (shape != spec.attrs.end() && shape->second == AttrValue(Shape()))
         shape->second = Shape::Unknown();
     }
-    CondImport::Use& use = uses_[def.name()];
+    ControlFlowImport::Use& use = uses_[def.name()];
     use.loop_merge = !open.empty();
-    spec.context = branches_.ContextOf(spec, use);
+    spec.context = contexts_.ContextOf(spec, use);
     ASSIGN_OR_RETURN(Node * node, graph_.AddNode(std::move(spec)));
     for (BackEdge& edge : open) {
       edge.merge = node;
@@ -247,10 +247,10 @@ class Importer {
 
   const proto::GraphDef& def_;
   Graph& graph_;
-  CondImport branches_;
+  ControlFlowImport contexts_;
   absl::flat_hash_map<std::string, int> index_;
   absl::flat_hash_map<std::string, int> outputs_needed_;
-  absl::flat_hash_map<std::string, CondImport::Use> uses_;
+  absl::flat_hash_map<std::string, ControlFlowImport::Use> uses_;
   std::vector<std::vector<InputName>> inputs_;
   std::vector<int> order_;
   std::vector<BackEdge> back_edges_;

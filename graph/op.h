@@ -76,6 +76,7 @@ struct OpTraits {
   bool is_loop_cond = false;
   bool is_control_trigger = false;  // runs even when a control input is dead
   bool forwards_ref = false;        // ref outputs name the variable of ref input 0
+  bool recalls = false;             // gives what another node has put away: no edge shows it
   bool initializes = false;         // takes a variable that has no value yet
   bool is_placeholder = false;
   bool is_constant = false;

@@ -1,8 +1,12 @@
 // Tested by graph_test.cc.
 #include "espalier/graph/scope.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
-#include "espalier/graph/cond.h"
+#include "espalier/graph/control_flow_context.h"
+#include "espalier/graph/status_macros.h"
+#include "espalier/graph/while_loop.h"
 
 namespace espalier {
 
@@ -67,14 +71,14 @@ Scope Scope::ForVariables() const {
   return Scope(std::move(child));
 }
 
-Scope Scope::WithContext(CondContext* context) const {
+Scope Scope::WithContext(ControlFlowContext* context) const {
   auto child = Copy();
   child->context = context;
   child->captures = true;
   return Scope(std::move(child));
 }
 
-Scope Scope::WithRawContext(CondContext* context) const {
+Scope Scope::WithRawContext(ControlFlowContext* context) const {
   auto child = Copy();
   child->context = context;
   child->captures = false;
@@ -97,6 +101,58 @@ Expression Scope::operator()(const Output& output, SourceLine line) const {
   }
   return Expression(*this, *captured, line);
 }
+
+namespace {
+
+// `control`, a node outside of the scope's loop, as one inside that is made after it: control edges
+// do not reach into frames, values do.
+absl::StatusOr<const Node*> BringIn(const Scope& scope, const Node* control) {
+  Output value;
+  if (control->num_outputs() > 0) {
+    value = control->output(0);
+  } else {
+    const Scope there = scope.WithoutControlDependencies().WithRawContext(control->context());
+    value = ConstScalar(At(there.WithControlDependencies({Operation(control)})), kInt32, 0);
+    if (!value.valid()) return scope.graph()->status();
+  }
+  ASSIGN_OR_RETURN(const Output inside, CaptureInto(scope.context(), value));
+  return inside.node();
+}
+
+absl::Status AddControls(const Scope& scope, NodeSpec& spec) {
+  const WhileContext* loop = InnermostLoop(scope.context());
+  const OpSchema* schema = scope.graph()->registry().Find(spec.op);
+  const bool outlives_branches = schema != nullptr && schema->traits().is_control_trigger;
+  for (const Node* control : scope.control_dependencies()) {
+    if (control->graph() != scope.graph()) {
+      spec.control_inputs.push_back(control);  // AddNode says so
+      continue;
+    }
+    const bool fits = outlives_branches ? InnermostLoop(control->context()) == loop
+                                        : Encloses(control->context(), scope.context());
+    if (!fits) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("its control dependency ", control->Describe(), " was made inside a ",
+                       control->context()->AsWhile() != nullptr
+                           ? "loop, where it runs once for each iteration"
+                           : "branch, and would stop this node whenever the branch is not taken"));
+    }
+    if (scope.captures() && InnermostLoop(control->context()) != loop) {
+      ASSIGN_OR_RETURN(control, BringIn(scope, control));
+    }
+    spec.control_inputs.push_back(control);
+  }
+  if (scope.context() == nullptr) return absl::OkStatus();
+  // A node that has no data input, or only what a loop finds the same in every iteration, would run
+  // although the context does not: the pivot holds it back.
+  const bool free = std::all_of(spec.inputs.begin(), spec.inputs.end(), [&](const Output& input) {
+    return scope.captures() && IsLoopConstant(*input.node());
+  });
+  if (free) spec.control_inputs.push_back(scope.context()->pivot().node());
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>& inputs,
                   AttrMap attrs) {
@@ -134,17 +190,10 @@ const Node* AddOp(const At& at, const std::string& op, const std::vector<Output>
       input = *captured;
     }
   }
-  spec.control_inputs = scope.control_dependencies();
-  for (const Node* control : spec.control_inputs) {
-    if (control->graph() != graph || Encloses(control->context(), scope.context())) continue;
-    return fail(absl::InvalidArgumentError(absl::StrCat(
-        op, " node '", scope.name_prefix(), wanted, "' (made at ", spec.line.ToString(),
-        "): its control dependency ", control->Describe(),
-        " was made inside a branch, and would stop this node whenever the branch is not taken")));
-  }
-  // A node of a branch that has no data input would run on either side: the pivot holds it back.
-  if (scope.context() != nullptr && spec.inputs.empty()) {
-    spec.control_inputs.push_back(scope.context()->pivot().node());
+  if (absl::Status status = AddControls(scope, spec); !status.ok()) {
+    return fail(absl::Status(status.code(),
+                             absl::StrCat(op, " node '", scope.name_prefix(), wanted, "' (made at ",
+                                          spec.line.ToString(), "): ", status.message())));
   }
   const bool exact = !scope.exact_name().empty() && graph->FindNode(scope.exact_name()) == nullptr;
   spec.name = exact ? scope.exact_name() : graph->UniqueName(scope.name_prefix() + wanted);

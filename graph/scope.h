@@ -50,9 +50,9 @@ class Scope {
   Scope ForVariables() const;
 
   // --- For layers and builders of control flow.
-  Scope WithContext(CondContext* context) const;
+  Scope WithContext(ControlFlowContext* context) const;
   // As WithContext, but inputs are taken as they are: no capture. For gradients of control flow.
-  Scope WithRawContext(CondContext* context) const;
+  Scope WithRawContext(ControlFlowContext* context) const;
   // Nodes keep `line` as the user's line; the builders' own lines become inner lines.
   Scope WithOrigin(const SourceLine& line, const SourceLine& inner = {}) const;
 
@@ -64,7 +64,7 @@ class Scope {
   const std::vector<const Node*>& control_dependencies() const {
     return properties_->control_dependencies;
   }
-  CondContext* context() const { return properties_->context; }
+  ControlFlowContext* context() const { return properties_->context; }
   bool captures() const { return properties_->captures; }
   const SourceLine& origin() const { return properties_->origin; }
   const SourceLine& inner_origin() const { return properties_->inner_origin; }
@@ -81,7 +81,7 @@ class Scope {
     std::string variable_prefix;
     bool reuse = false;
     std::vector<const Node*> control_dependencies;
-    CondContext* context = nullptr;
+    ControlFlowContext* context = nullptr;
     bool captures = true;
     SourceLine origin;
     SourceLine inner_origin;

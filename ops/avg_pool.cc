@@ -82,7 +82,7 @@ void RegisterAvgPool(OpRegistry& registry) {
       .Shape(PoolShape)
       .Kernel(Make<false>)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        return {g.Op("AvgPoolGrad", {g.Op("Shape", {g.x(0)}), g.dy()}, PoolAttrMap(g.node()))};
+        return {g.Op("AvgPoolGrad", {g.ShapeOf(g.x(0)), g.dy()}, PoolAttrMap(g.node()))};
       })
       .Example({.name = "valid",
                 .inputs = {image},

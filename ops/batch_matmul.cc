@@ -91,14 +91,14 @@ Output Reduced(const GradientContext& g, const Output& gradient, int input) {
   if (a.has_rank() && b.has_rank() && Front(a).IsFullyKnown() && Front(a) == Front(b))
     return gradient;
   const auto front = [&](const Output& x) {
-    const Output shape = g.Op("Shape", {x});
+    const Output shape = g.ShapeOf(x);
     const Output count = g(g.Op("Reshape", {g.Op("Rank", {x}), g.Int32s({1})})) - 2;
     return g.Op("Slice", {shape, g.Int32s({0}), count});
   };
   const Node* axes = g.OpNode("BroadcastGradientArgs", {front(g.x(input)), front(g.x(1 - input))});
   if (axes == nullptr) return Output();
   const Output sum = g.Op("Sum", {gradient, axes->output(0)}, {{"keep_dims", false}});
-  return g.Op("Reshape", {sum, g.Op("Shape", {g.x(input)})});
+  return g.Op("Reshape", {sum, g.ShapeOf(g.x(input))});
 }
 
 std::vector<Output> BatchMatMulGradient(const GradientContext& g) {

@@ -76,7 +76,7 @@ Expression Like(const GradientContext& g, const char* op) { return g(g.Op(op, {g
 Output OverX(const GradientContext& g, const Expression& whole) {
   const Output zero = g.Scalar(g.x(0), 0);
   const Output at_zero = g.Op("Equal", {g.x(0), zero});
-  const Output half = g.Op("Fill", {g.Op("Shape", {g.x(0)}), g.Scalar(g.x(0), 0.5)});
+  const Output half = g.Op("Fill", {g.ShapeOf(g.x(0)), g.Scalar(g.x(0), 0.5)});
   return g.Op("SelectV2", {at_zero, half, whole});
 }
 

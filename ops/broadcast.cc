@@ -48,7 +48,7 @@ absl::Status BroadcastToShape(InferenceContext& c) {
 }
 
 std::vector<Output> BroadcastToGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output shape = g.ShapeOf(g.x(0));
   const Node* axes =
       g.OpNode("BroadcastGradientArgs", {shape, g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}})});
   if (axes == nullptr) return {};
@@ -139,7 +139,7 @@ absl::Status TileShape(InferenceContext& c) {
 
 // Each dimension becomes (multiple, size), and the sum is over the multiples.
 std::vector<Output> TileGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output shape = g.ShapeOf(g.x(0));
   const int rank = g.x(0).shape().rank();
   if (rank < 0) {
     g.scope().graph()->RecordError(

@@ -124,7 +124,7 @@ std::vector<Output> ConcatGradient(const GradientContext& g) {
       g.Op("SelectV2", {g.Op("Less", {axis, g.Scalar(axis, 0)}), g(axis) + g(rank), axis});
   std::vector<Output> inputs = {normal};
   std::vector<Output> shapes;
-  for (int k = 0; k < count; ++k) shapes.push_back(g.Op("Shape", {g.x(values + k)}));
+  for (int k = 0; k < count; ++k) shapes.push_back(g.ShapeOf(g.x(values + k)));
   inputs.insert(inputs.end(), shapes.begin(), shapes.end());
   const Node* offsets = g.OpNode("ConcatOffset", inputs, {{"N", count}});
   if (offsets == nullptr) return {};

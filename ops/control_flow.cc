@@ -2,8 +2,7 @@
 // ControlTrigger, and their ref forms. The executor (runtime/control_flow.cc) knows them by their
 // traits. Tested by runtime/control_flow_test.cc.
 #include "absl/strings/str_cat.h"
-#include "espalier/graph/cond.h"
-#include "espalier/graph/cond_import.h"
+#include "espalier/graph/control_flow_import.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -12,8 +11,6 @@
 
 namespace espalier {
 namespace {
-
-constexpr char kLoopGradient[] = "gradients of loops are not implemented yet";
 
 absl::Status SwitchShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(1, 0));
@@ -74,40 +71,69 @@ absl::StatusOr<KernelFunction> MakeForward(const Node&) {
   });
 }
 
+std::vector<Output> Fail(const GradientContext& g, const absl::Status& status) {
+  g.scope().graph()->RecordError(AtNode(status, g.node()));
+  return {};
+}
+
 // What flows into a branch through a Switch flows back through a Merge; the side that was not taken
 // gives zeros.
 std::vector<Output> SwitchGradient(const GradientContext& g) {
   // A Switch stands in the branch that it leads into, but outside when both sides use it.
-  CondContext* context = g.node().context();
-  const bool inside = context != nullptr && PredicateRoot(context->pred()) == PredicateRoot(g.x(1));
-  CondContext* parent = inside ? context->parent() : context;
-  const Scope outside = g.scope().WithRawContext(parent);
+  CondContext* branch = g.node().context() == nullptr ? nullptr : g.node().context()->AsCond();
+  const bool inside = branch != nullptr && PredicateRoot(branch->pred()) == PredicateRoot(g.x(1));
+  const absl::StatusOr<ControlFlowContext*> place =
+      g.PlaceOf(inside ? branch->parent() : g.node().context());
+  if (!place.ok()) return Fail(g, place.status());
+  const At outside(g.scope().WithContext(*place), g.node().line());
   const auto side = [&](int i) {
     if (g.dy_or_empty(i).valid()) return g.dy_or_empty(i);
-    return AddOpOutput(At(outside, g.node().line()), "ZerosLike", {g.y(i)});
+    const Node* again = AddOp(outside, "Switch", {g.x(0), g.x(1)});
+    if (again == nullptr) return Output();
+    const At raw(outside.scope().WithRawContext(*place), g.node().line());
+    Output value = again->output(i);
+    if (value.dtype() == kResource) {  // the handle of a variable stands for its value
+      value =
+          AddOpOutput(raw, "ReadVariableOp", {value}, {{"dtype", g.dy_or_empty(1 - i).dtype()}});
+    }
+    return AddOpOutput(raw, "ZerosLike", {value});
   };
-  return {AddOpOutput(At(outside, g.node().line()), "Merge", {side(0), side(1)}), Output()};
+  const Output zero = side(0);
+  const Output one = side(1);
+  if (!zero.valid() || !one.valid()) return {};
+  return {AddOpOutput(At(outside.scope().WithRawContext(*place), g.node().line()), "Merge",
+                      {zero, one}),
+          Output()};
 }
 
 // The gradient of what came out of a branch goes into that branch, through a Switch of its own.
 std::vector<Output> MergeGradient(const GradientContext& g) {
   std::vector<Output> gradients;
   for (int i = 0; i < g.node().num_inputs(); ++i) {
-    CondContext* branch = g.x(i).node()->context();
+    ControlFlowContext* branch = g.x(i).node()->context();
     if (branch == g.node().context()) {
-      g.scope().graph()->RecordError(absl::UnimplementedError(
-          g.node().Describe() +
-          ": the gradient needs the branches of the Cond, which this graph does not name"));
-      return {};
+      return Fail(g, absl::UnimplementedError(
+                         "the gradient needs the branches of the Cond or the loop, which cannot "
+                         "be told from this graph"));
     }
-    const absl::StatusOr<Output> captured = CaptureInto(branch, g.dy());
-    if (!captured.ok()) {
-      g.scope().graph()->RecordError(captured.status());
-      return {};
-    }
+    const absl::StatusOr<ControlFlowContext*> place = g.PlaceOf(branch);
+    if (!place.ok()) return Fail(g, place.status());
+    const absl::StatusOr<Output> captured = CaptureInto(*place, g.dy());
+    if (!captured.ok()) return Fail(g, captured.status());
     gradients.push_back(*captured);
   }
   return gradients;
+}
+
+// Loops are differentiated as a whole (graph/differentiate_loop.cc). What is left is the constant
+// Enter of the iteration in which Gradients was called.
+std::vector<Output> EnterGradient(const GradientContext& g) {
+  if (IsLoopConstant(g.node())) return {g.dy()};
+  return Fail(g, absl::UnimplementedError("the gradient of a loop's variable within the loop"));
+}
+std::vector<Output> LoopGradient(const GradientContext& g) {
+  return Fail(g, absl::UnimplementedError(
+                     "the gradient needs the loop around, which cannot be told from this graph"));
 }
 
 OpSchema& AddSwitch(OpRegistry& registry, const char* name, const char* doc, bool ref) {
@@ -155,7 +181,7 @@ OpSchema& AddLoopOp(OpRegistry& registry, const char* name, const char* doc, OpT
   return op.TypeAttr("T")
       .Traits(traits)
       .Kernel(MakeForward)
-      .GradientMissing(kLoopGradient)
+      .Gradient(traits.is_enter ? EnterGradient : LoopGradient)
       .NoExample("it needs a loop; runtime/control_flow_test.cc runs it");
 }
 

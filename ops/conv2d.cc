@@ -229,15 +229,15 @@ template <bool kDepthwise>
 std::vector<Output> ForwardGradient(const GradientContext& g) {
   using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {g.Op(Op::kInput, {g.Op("Shape", {g.x(0)}), g.x(1), g.dy()}, attrs),
-          g.Op(Op::kFilter, {g.x(0), g.Op("Shape", {g.x(1)}), g.dy()}, attrs)};
+  return {g.Op(Op::kInput, {g.ShapeOf(g.x(0)), g.x(1), g.dy()}, attrs),
+          g.Op(Op::kFilter, {g.x(0), g.ShapeOf(g.x(1)), g.dy()}, attrs)};
 }
 
 template <bool kDepthwise>
 std::vector<Output> InputGradient(const GradientContext& g) {
   using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {Output(), g.Op(Op::kFilter, {g.dy(), g.Op("Shape", {g.x(1)}), g.x(2)}, attrs),
+  return {Output(), g.Op(Op::kFilter, {g.dy(), g.ShapeOf(g.x(1)), g.x(2)}, attrs),
           g.Op(Op::kForward, {g.dy(), g.x(1)}, attrs)};
 }
 
@@ -245,7 +245,7 @@ template <bool kDepthwise>
 std::vector<Output> FilterGradient(const GradientContext& g) {
   using Op = Names<kDepthwise>;
   const AttrMap attrs = ConvAttrs(g.node());
-  return {g.Op(Op::kInput, {g.Op("Shape", {g.x(0)}), g.dy(), g.x(2)}, attrs), Output(),
+  return {g.Op(Op::kInput, {g.ShapeOf(g.x(0)), g.dy(), g.x(2)}, attrs), Output(),
           g.Op(Op::kForward, {g.x(0), g.dy()}, attrs)};
 }
 

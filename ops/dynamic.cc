@@ -114,7 +114,7 @@ std::vector<Output> StitchGradient(const GradientContext& g) {
 // The rows' own numbers are partitioned alike; stitching by them puts the gradients back.
 std::vector<Output> PartitionGradient(const GradientContext& g) {
   const int count = g.node().num_outputs();
-  const Output shape = g.Op("Shape", {g.x(1)});
+  const Output shape = g.ShapeOf(g.x(1));
   const Output total = g.Op("Size", {g.x(1)});
   const Output numbers =
       g.Op("Reshape", {g.Op("Range", {g.Scalar(total, 0), total, g.Scalar(total, 1)}), shape});
@@ -124,7 +124,7 @@ std::vector<Output> PartitionGradient(const GradientContext& g) {
   for (int k = 0; k < count; ++k) inputs.push_back(places->output(k));
   for (int k = 0; k < count; ++k) inputs.push_back(g.dy(k));
   const Output stitched = g.Op("ParallelDynamicStitch", inputs, {{"N", count}});
-  return {g.Op("Reshape", {stitched, g.Op("Shape", {g.x(0)})}), Output()};
+  return {g.Op("Reshape", {stitched, g.ShapeOf(g.x(0))}), Output()};
 }
 
 template <typename T>

@@ -301,7 +301,7 @@ Output GradientOf(const GradientContext& g, const Equation& equation, int i) {
   const Output x = once == mine ? g.x(i) : OneEinsum(g, g.x(i), mine, once);
   if (reached != once || letters.dots) {
     const auto expand = [&](int axis) {
-      gradient = g.Op("ExpandDims", {gradient, g.Scalar(g.Op("Shape", {g.x(i)}), axis)});
+      gradient = g.Op("ExpandDims", {gradient, g.Scalar(g.ShapeOf(g.x(i)), axis)});
     };
     for (size_t k = 0; k < letters.front.size(); ++k) {
       if (!Has(reached, letters.front[k])) expand(static_cast<int>(k));

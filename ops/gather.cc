@@ -64,7 +64,7 @@ Output Flat(const GradientContext& g, const Output& x) {
 // Rows add up where they were taken from. The axis is brought to the front first: the gradient
 // [outer…, indices…, inner…] becomes [indices…, outer…, inner…].
 std::vector<Output> GatherGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", kInt32}});
+  const Output shape = g.ShapeOf(g.x(0), kInt32);
   const int64_t batch_dims = g.node().attr<int64_t>("batch_dims");
   std::optional<int64_t> axis = 0;
   if (g.node().num_inputs() > 2) {
@@ -130,7 +130,7 @@ std::vector<Output> GatherGradient(const GradientContext& g) {
       g.Op("Reshape",
            {indices32,
             joined({vector(batches),
-                    vector(product(g.Op("Slice", {g.Op("Shape", {g.x(1)}), g.Int32s({batch_rank}),
+                    vector(product(g.Op("Slice", {g.ShapeOf(g.x(1)), g.Int32s({batch_rank}),
                                                   g.Int32s({-1})})))})});
   const Output starts = g.Op("Range", {g.Scalar(shape, 0), batches, g.Scalar(shape, 1)});
   const Output offsets = g(g.Op("ExpandDims", {starts, g.Scalar(shape, 1)})) * g(size);
@@ -238,7 +238,7 @@ void RegisterGather(OpRegistry& registry) {
             });
       })
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", RemoveRef(g.x(1).dtype())}});
+        const Output shape = g.ShapeOf(g.x(0), RemoveRef(g.x(1).dtype()));
         return {g.Op("ScatterNd", {g.x(1), g.dy(), shape}), Output()};
       })
       .Example({.name = "elements",

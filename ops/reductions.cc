@@ -155,7 +155,7 @@ Output KeptShape(const GradientContext& g, const Output& shape) {
 
 // `value`, shaped like the reduction's output, spread over the shape of its input.
 Output SpreadBack(const GradientContext& g, const Output& value) {
-  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output shape = g.ShapeOf(g.x(0));
   const Output kept =
       g.node().attr<bool>("keep_dims") ? value : g.Op("Reshape", {value, KeptShape(g, shape)});
   return g.Op("BroadcastTo", {kept, shape});
@@ -186,7 +186,7 @@ std::vector<Output> ExtremumGradient(const GradientContext& g) {
 // The product of all other elements: of those before times those behind, so that zeros do no harm.
 // The reduced axes are brought to the front and laid out as one.
 std::vector<Output> ProdGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output shape = g.ShapeOf(g.x(0));
   const Output rank = g.Op("Size", {shape});
   const Output zero = g.Scalar(rank, 0);
   const Output axes = g.Op("Reshape", {g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}}), g.Int32s({-1})});

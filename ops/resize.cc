@@ -178,7 +178,7 @@ AttrMap SameAttrs(const GradientContext& g) {
 
 // Height and width of input i, as the graph computes them.
 Output ImageSize(const GradientContext& g, int i) {
-  return g.Op("Slice", {g.Op("Shape", {g.x(i)}), g.Int32s({1}), g.Int32s({2})});
+  return g.Op("Slice", {g.ShapeOf(g.x(i)), g.Int32s({1}), g.Int32s({2})});
 }
 
 // Kernel<T>::Run(context, attrs) for the type T of input `typed`.

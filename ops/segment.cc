@@ -123,7 +123,7 @@ Output RowsOrZero(const GradientContext& g, const Output& rows) {
   // A mask of the ids' shape with a 1 for each further dimension.
   const Output inside = g.Op("GreaterEqual", {g.x(1), g.Scalar(g.x(1), 0)});
   const Output mask = g.Op("Cast", {inside}, {{"DstT", RemoveRef(g.x(0).dtype())}});
-  const Output ids_shape = g.Op("Shape", {g.x(1)});
+  const Output ids_shape = g.ShapeOf(g.x(1));
   const Output extra = g(g.Op("Rank", {g.x(0)})) - g(g.Op("Rank", {g.x(1)}));
   const Output ones = g.Op("Fill", {g.Op("Reshape", {extra, g.Int32s({1})}), g.Scalar(extra, 1)});
   const Output shape = g.Op("ConcatV2", {ids_shape, ones, g.Scalar(extra, 0)}, {{"N", 2}});

@@ -113,7 +113,7 @@ absl::Status ReshapeShape(InferenceContext& c) {
 }
 
 std::vector<Output> ReshapeGradient(const GradientContext& g) {
-  return {g.Op("Reshape", {g.dy(), g.Op("Shape", {g.x(0)})}), Output()};
+  return {g.Op("Reshape", {g.dy(), g.ShapeOf(g.x(0))}), Output()};
 }
 
 absl::StatusOr<Shape> ExpandedShape(const Shape& shape, int64_t axis) {
@@ -321,7 +321,7 @@ void RegisterShapeOps(OpRegistry& registry) {
       .Shape(SqueezeShape)
       .Kernel(MakeSqueeze)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
-        return {g.Op("Reshape", {g.dy(), g.Op("Shape", {g.x(0)})})};
+        return {g.Op("Reshape", {g.dy(), g.ShapeOf(g.x(0))})};
       })
       .Example({.name = "all", .inputs = {F({1, 2, 1}, {1, 2})}, .expected = {F({2}, {1, 2})}})
       .Example({.name = "one",

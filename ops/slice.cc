@@ -132,14 +132,14 @@ absl::Status PadShape(InferenceContext& c) {
 // Pads the gradient with what the slice left out before and behind.
 std::vector<Output> SliceGradient(const GradientContext& g) {
   const DType type = RemoveRef(g.x(1).dtype());
-  const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", type}});
+  const Output shape = g.ShapeOf(g.x(0), type);
   const Output size = g.Op("Shape", {g.dy()}, {{"out_type", type}});
   const Output behind = g(shape) - g(size) - g(g.x(1));
   return {g.Op("Pad", {g.dy(), g.Op("Pack", {g.x(1), behind}, {{"axis", 1}})}), Output(), Output()};
 }
 
 std::vector<Output> PadGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", RemoveRef(g.x(1).dtype())}});
+  const Output shape = g.ShapeOf(g.x(0), RemoveRef(g.x(1).dtype()));
   // Column 0 of the paddings: a dot product with (1, 0), which any integer type has.
   const Output zero = g.Scalar(g.x(1), 0);
   const Output one = g.Scalar(g.x(1), 1);

@@ -120,7 +120,7 @@ std::vector<Output> LogSoftmaxGradient(const GradientContext& g) {
 
 // The second output is the gradient already; its own gradient is that of softmax.
 std::vector<Output> CrossEntropyGradient(const GradientContext& g) {
-  const Output per_row = g.Op("ExpandDims", {g.dy(0), g.Scalar(g.Op("Shape", {g.x(0)}), -1)});
+  const Output per_row = g.Op("ExpandDims", {g.dy(0), g.Scalar(g.ShapeOf(g.x(0)), -1)});
   Expression d_logits = g(per_row) * g(g.y(1));
   if (g.dy_or_empty(1).valid()) {
     const Expression softmax = g(g.Op("Softmax", {g.x(0)}));

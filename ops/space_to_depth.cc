@@ -49,12 +49,15 @@ struct SpaceAndDepth {
         return absl::InvalidArgumentError(
             absl::StrCat("dimension ", d, " of ", x.ToString(), " does not divide by ", down));
       }
-      shape.set_dim(d, x.dim(d) < 0 ? -1 : x.dim(d) / down * up);
+      if (x.dim(d) < 0) return absl::OkStatus();
+      ASSIGN_OR_RETURN(const int64_t scaled, CheckedMultiply(x.dim(d) / down, up));
+      shape.set_dim(d, scaled);
       return absl::OkStatus();
     };
+    ASSIGN_OR_RETURN(const int64_t area, CheckedMultiply(block, block));
     for (const int d : {nchw ? 2 : 1, nchw ? 3 : 2})
       RETURN_IF_ERROR(kToDepth ? scale(d, 1, block) : scale(d, block, 1));
-    RETURN_IF_ERROR(kToDepth ? scale(c, block * block, 1) : scale(c, 1, block * block));
+    RETURN_IF_ERROR(kToDepth ? scale(c, area, 1) : scale(c, 1, area));
     return shape;
   }
 

@@ -58,7 +58,7 @@ absl::Status CrossEntropyShape(InferenceContext& c) {
 
 // The second output is the gradient already; its own gradient is that of softmax.
 std::vector<Output> CrossEntropyGradient(const GradientContext& g) {
-  const Output axis = g.Scalar(g.Op("Shape", {g.x(0)}), -1);
+  const Output axis = g.Scalar(g.ShapeOf(g.x(0)), -1);
   Expression d_logits = g(g.Op("ExpandDims", {g.dy(0), axis})) * g(g.y(1));
   if (g.dy_or_empty(1).valid()) {
     const Expression softmax = g(g.Op("Softmax", {g.x(0)}));

@@ -21,7 +21,7 @@ class Stack : public RunObject {
 
   DType type() const { return type_; }
   // INVALID_ARGUMENT at the limit.
-  absl::Status Push(const Tensor& value) {
+  absl::Status Push(const Value& value) {
     absl::MutexLock lock(&mutex_);
     if (limit_ >= 0 && static_cast<int64_t>(values_.size()) >= limit_) {
       return absl::InvalidArgumentError(absl::StrCat("the stack is full: it holds ", limit_));
@@ -29,10 +29,10 @@ class Stack : public RunObject {
     values_.push_back(value);
     return absl::OkStatus();
   }
-  absl::StatusOr<Tensor> Pop() {
+  absl::StatusOr<Value> Pop() {
     absl::MutexLock lock(&mutex_);
     if (values_.empty()) return absl::InvalidArgumentError("the stack is empty");
-    Tensor value = std::move(values_.back());
+    Value value = std::move(values_.back());
     values_.pop_back();
     return value;
   }
@@ -45,7 +45,7 @@ class Stack : public RunObject {
   const DType type_;
   const int64_t limit_;
   absl::Mutex mutex_;
-  std::vector<Tensor> values_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Value> values_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<std::shared_ptr<Stack>> StackOf(const KernelContext& context) {
@@ -68,7 +68,7 @@ absl::Status Push(KernelContext& context) {
                                                    ", received ",
                                                    DTypeName(context.input(1).dtype())));
   }
-  RETURN_IF_ERROR(stack->Push(context.input(1)));
+  RETURN_IF_ERROR(stack->Push(context.input_value(1)));
   context.ForwardValue(1, 0);
   return absl::OkStatus();
 }
@@ -80,8 +80,8 @@ absl::Status Pop(KernelContext& context) {
                                                    ", asked for ",
                                                    DTypeName(context.node().output_dtype(0))));
   }
-  ASSIGN_OR_RETURN(Tensor value, stack->Pop());
-  context.set_output(0, std::move(value));
+  ASSIGN_OR_RETURN(Value value, stack->Pop());
+  context.set_output_value(0, std::move(value));
   return absl::OkStatus();
 }
 
@@ -92,10 +92,10 @@ absl::Status Close(KernelContext& context) {
 }
 
 OpSchema& Add(OpRegistry& registry, const char* name, const char* doc,
-              absl::Status (*kernel)(KernelContext&)) {
+              absl::Status (*kernel)(KernelContext&), OpTraits traits = {.stateful = true}) {
   return registry.Add(name)
       .Doc(doc)
-      .Traits({.stateful = true})
+      .Traits(traits)
       .Kernel([kernel](const Node&) -> absl::StatusOr<KernelFunction> {
         return KernelFunction(kernel);
       })
@@ -122,7 +122,8 @@ void RegisterStack(OpRegistry& registry) {
         c.set_output(0, c.input(1));
         return absl::OkStatus();
       });
-  Add(registry, "StackPopV2", "Takes the last element off the stack.", Pop)
+  Add(registry, "StackPopV2", "Takes the last element off the stack.", Pop,
+      {.stateful = true, .recalls = true})
       .In("handle", kResource)
       .Out("elem", "elem_type")
       .TypeAttr("elem_type")

@@ -87,7 +87,7 @@ AttrMap MaskAttrs(const Node& node) {
 }
 
 std::vector<Output> StridedSliceGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)}, {{"out_type", RemoveRef(g.x(1).dtype())}});
+  const Output shape = g.ShapeOf(g.x(0), RemoveRef(g.x(1).dtype()));
   return {g.Op("StridedSliceGrad", {shape, g.x(1), g.x(2), g.x(3), g.dy()}, MaskAttrs(g.node()))};
 }
 

@@ -75,13 +75,13 @@ absl::Status TopKShape(InferenceContext& c) {
 
 // Rows laid end to end: the gradient of output [row, i] goes to row * n + indices[row, i].
 std::vector<Output> TopKGradient(const GradientContext& g) {
-  const Output shape = g.Op("Shape", {g.x(0)});
+  const Output shape = g.ShapeOf(g.x(0));
   const Output minus_one = g.Int32s({-1});
   const Output n = g.Op(
       "Reshape",
       {g.Op("StridedSlice", {shape, minus_one, g.Int32s({0}), g.Int32s({1})}, {{"end_mask", 1}}),
        g.Int32s({})});
-  const Output k_shape = g.Op("Shape", {g.y(1)});
+  const Output k_shape = g.ShapeOf(g.y(1));
   const Output k = g.Op(
       "Reshape",
       {g.Op("StridedSlice", {k_shape, minus_one, g.Int32s({0}), g.Int32s({1})}, {{"end_mask", 1}}),

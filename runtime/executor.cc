@@ -76,9 +76,7 @@ absl::StatusOr<std::vector<Tensor>> Execute(const Plan& plan, absl::Span<const T
   for (int i = 0; i < plan.num_feeds; ++i) slots[i].tensor = feeds[i];
   for (const auto& [slot, value] : plan.presets) slots[slot] = value;
   if (plan.has_control_flow) {
-    InlineQueue inline_queue;
-    RETURN_IF_ERROR(ExecuteControlFlow(plan, absl::MakeSpan(slots), environment,
-                                       queue == nullptr ? inline_queue : *queue, limits));
+    RETURN_IF_ERROR(ExecuteControlFlow(plan, absl::MakeSpan(slots), environment, queue, limits));
   } else if (queue != nullptr) {
     RETURN_IF_ERROR(ExecuteDataFlow(plan, absl::MakeSpan(slots), environment, *queue, limits));
   } else {

@@ -45,7 +45,7 @@ absl::Status ExecuteDataFlow(const Plan& plan, absl::Span<Value> slots,
                              const KernelEnvironment& environment, WorkQueue& queue,
                              const RunLimits& limits);
 absl::Status ExecuteControlFlow(const Plan& plan, absl::Span<Value> slots,
-                                const KernelEnvironment& environment, WorkQueue& queue,
+                                const KernelEnvironment& environment, WorkQueue* queue,
                                 const RunLimits& limits);
 
 }  // namespace espalier

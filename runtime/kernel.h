@@ -86,6 +86,9 @@ class KernelContext {
     outputs_[i].tensor = Tensor(ResourceHandle{.container = "", .name = node_.name()});
     outputs_[i].object = std::move(object);
   }
+  // What stands at input i, with the object behind a handle.
+  const Value& input_value(int i) const { return inputs_[i]; }
+  void set_output_value(int i, Value value) { outputs_[i] = std::move(value); }
   // Passes value, variable or object of input i on.
   void ForwardValue(int input, int output) { outputs_[output] = inputs_[input]; }
 

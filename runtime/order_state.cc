@@ -12,6 +12,40 @@ struct Chain {
   std::vector<int> reads_since;
 };
 
+// `later` waits for `earlier`. Where they run in different frames, it is the loops that stand
+// between them and the frame around both that wait for each other.
+void AddOrder(PlanGraph& plan, int earlier, int later) {
+  const std::vector<PlanFrame>& frames = plan.frames;
+  int from = plan.nodes[earlier].frame, to = plan.nodes[later].frame;
+  if (from == to) {
+    plan.nodes[later].orders.push_back(earlier);
+    return;
+  }
+  int from_loop = -1, to_loop = -1;
+  while (from != to) {
+    if (frames[from].depth >= frames[to].depth) {
+      from_loop = from;
+      from = frames[from].parent;
+    } else {
+      to_loop = to;
+      to = frames[to].parent;
+    }
+  }
+  const std::vector<int> waiting = to_loop < 0 ? std::vector<int>{later} : frames[to_loop].enters;
+  for (const int node : waiting) {
+    if (from_loop < 0) {
+      plan.nodes[node].orders.push_back(earlier);
+    } else {
+      plan.nodes[node].frame_orders.push_back(from_loop);
+    }
+  }
+}
+
+void SortUnique(std::vector<int>& list) {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+}
+
 }  // namespace
 
 void OrderState(PlanGraph& plan) {
@@ -41,20 +75,22 @@ void OrderState(PlanGraph& plan) {
       for (int variable : named) {
         Chain& chain = chains[variable];
         if (writes) {
-          node.orders.insert(node.orders.end(), chain.reads_since.begin(), chain.reads_since.end());
-          if (chain.last_write >= 0) node.orders.push_back(chain.last_write);
+          for (const int read : chain.reads_since) AddOrder(plan, read, i);
+          if (chain.last_write >= 0) AddOrder(plan, chain.last_write, i);
           chain.last_write = i;
           chain.reads_since.clear();
         } else {
-          if (chain.last_write >= 0) node.orders.push_back(chain.last_write);
+          if (chain.last_write >= 0) AddOrder(plan, chain.last_write, i);
           chain.reads_since.push_back(i);
         }
       }
     }
-    std::sort(node.orders.begin(), node.orders.end());
-    node.orders.erase(std::unique(node.orders.begin(), node.orders.end()), node.orders.end());
     // An op that reads and writes the same variable is no predecessor of itself.
     std::erase(node.orders, i);
+  }
+  for (PlanGraphNode& node : plan.nodes) {
+    SortUnique(node.orders);
+    SortUnique(node.frame_orders);
   }
 }
 

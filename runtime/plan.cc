@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "espalier/runtime/decide.h"
+#include "espalier/runtime/frames.h"
 #include "espalier/runtime/order_state.h"
 
 namespace espalier {
@@ -34,12 +35,14 @@ class Planner {
     for (int i = 0; i < static_cast<int>(graph_.nodes.size()); ++i) {
       if (place_[i] >= 0) Connect(i);
     }
+    PlaceInFrames();
     plan_->slot_uses.assign(plan_->num_slots, 0);
     for (const PlanNode& node : plan_->nodes) {
       for (int slot : node.inputs) ++plan_->slot_uses[slot];
     }
     for (size_t f = 0; f < graph_.fetches.size(); ++f) {
       const PlanSource& source = graph_.fetches[f];
+      RETURN_IF_ERROR(CheckFetch(source, signature_.fetches[f]));
       const int producer = source.kind == PlanSource::Kind::kNode ? place_[source.index] : -1;
       plan_->fetches.push_back({SlotOf(source), signature_.fetches[f], producer});
       ++plan_->slot_uses[SlotOf(source)];
@@ -108,6 +111,7 @@ class Planner {
       if (source.kind == PlanSource::Kind::kNode && place_[source.index] >= 0) {
         plan_->nodes[place_[source.index]].consumers.push_back({self, source.output});
         ++node.num_waits;
+        ++node.data_waits;
       }
     }
     for (int control : from.controls) {
@@ -119,6 +123,42 @@ class Planner {
       if (place_[order] < 0) continue;
       plan_->nodes[place_[order]].order_consumers.push_back(self);
       ++node.num_waits;
+    }
+  }
+
+  // A value of a loop is another one in each iteration.
+  absl::Status CheckFetch(const PlanSource& source, const Output& output) const {
+    if (source.kind != PlanSource::Kind::kNode || graph_.nodes[source.index].outputs_frame == 0)
+      return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "fetch ", output.name(), ": ", output.node()->Describe(), " is inside the loop '",
+        graph_.frames[graph_.nodes[source.index].outputs_frame].name,
+        "', where it has a value for each iteration; fetch what the loop returns"));
+  }
+
+  void PlaceInFrames() {
+    for (const PlanFrame& frame : graph_.frames) {
+      plan_->frames.push_back({.name = frame.name,
+                               .parent = frame.parent,
+                               .parallel_iterations = frame.parallel_iterations,
+                               .num_enters = static_cast<int>(frame.enters.size())});
+    }
+    plan_->slot_local.assign(plan_->num_slots, -1);
+    for (int i = 0; i < static_cast<int>(graph_.nodes.size()); ++i) {
+      if (place_[i] < 0) continue;
+      const PlanGraphNode& from = graph_.nodes[i];
+      PlanNode& node = plan_->nodes[place_[i]];
+      FramePlan& frame = plan_->frames[from.frame];
+      node.outputs_frame = from.outputs_frame;
+      node.local = static_cast<int>(frame.nodes.size());
+      frame.nodes.push_back(place_[i]);
+      for (int o = 0; o < node.num_outputs; ++o) {
+        plan_->slot_local[node.first_output + o] = plan_->frames[from.outputs_frame].num_slots++;
+      }
+      for (const int frame_order : from.frame_orders) {
+        plan_->frames[frame_order].order_consumers.push_back(place_[i]);
+        ++node.num_waits;
+      }
     }
   }
 
@@ -166,6 +206,7 @@ absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature,
                                                   const CompileOptions& options) {
   ASSIGN_OR_RETURN(PlanGraph graph, Prune(signature, node_limit));
   if (options.decide) RETURN_IF_ERROR(Decide(graph, known_feeds));
+  RETURN_IF_ERROR(AssignFrames(graph));
   OrderState(graph);  // over what is left: nodes keep their places, so the order is that of the
                       // whole graph
   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, Planner(graph, signature, variables, kernels).Run());

@@ -36,6 +36,20 @@ struct PlanNode {
   std::vector<int> control_consumers;          // die with this node
   std::vector<int> order_consumers;            // do not
   int num_waits = 0;                           // edges of all kinds that come in
+  int outputs_frame = 0;                       // where its outputs are: of an Enter, its loop
+  int local = 0;                               // its place among the nodes of its frame
+  int data_waits = 0;                          // inputs that are neither fed nor preset
+};
+
+// How a loop runs; the first of a plan stands for the Run.
+struct FramePlan {
+  std::string name;
+  int parent = -1;
+  int64_t parallel_iterations = 1;
+  int num_enters = 0;
+  int num_slots = 0;                 // of the outputs that are in this frame
+  std::vector<int> nodes;            // that run in it
+  std::vector<int> order_consumers;  // nodes of the parent that wait for the loop to end
 };
 
 struct PlanFetch {
@@ -49,7 +63,9 @@ struct Plan {
   int num_feeds = 0;                           // slots 0 … num_feeds - 1
   std::vector<std::pair<int, Value>> presets;  // constants and variables, by slot
   int num_slots = 0;
-  std::vector<int> slot_uses;  // how many inputs and fetches read each slot
+  std::vector<int> slot_uses;   // how many inputs and fetches read each slot
+  std::vector<int> slot_local;  // the place of each slot in its frame; -1 for feeds and presets
+  std::vector<FramePlan> frames;
   std::vector<PlanFetch> fetches;
   bool has_control_flow = false;
   std::string debug_string;  // the plan graph after the passes

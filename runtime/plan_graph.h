@@ -31,9 +31,22 @@ struct PlanSource {
 struct PlanGraphNode {
   const Node* node = nullptr;
   std::vector<PlanSource> inputs;
-  std::vector<int> controls;  // nodes to wait for; their deadness is this node's
-  std::vector<int> orders;    // nodes to wait for, dead or done
+  std::vector<int> controls;      // nodes to wait for; their deadness is this node's
+  std::vector<int> orders;        // nodes to wait for, dead or done
+  std::vector<int> frame_orders;  // loops of the same frame to wait for
   bool removed = false;
+  int frame = 0;          // where it runs
+  int outputs_frame = 0;  // where its outputs are: another one for Enter and Exit
+};
+
+// A loop; the first of a plan stands for the Run.
+struct PlanFrame {
+  std::string name;
+  int parent = -1;
+  int depth = 0;
+  int64_t parallel_iterations = 1;
+  bool has_condition = false;
+  std::vector<int> enters;
 };
 
 struct PlanGraph {
@@ -41,6 +54,7 @@ struct PlanGraph {
   std::vector<Tensor> constants;
   std::vector<PlanSource> fetches;
   std::vector<int> targets;
+  std::vector<PlanFrame> frames = {PlanFrame()};
 
   // Removes what no fetch and no target needs any more.
   void RemoveUnneeded();

@@ -1,10 +1,12 @@
 // Tested by session_test.cc.
 #include <functional>
 #include <queue>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/status_macros.h"
+#include "espalier/graph/while_loop.h"
 #include "espalier/runtime/plan_graph.h"
 
 namespace espalier {
@@ -26,7 +28,7 @@ class Pruner {
     for (size_t i = 0; i < signature_.feeds.size(); ++i)
       feeds_[signature_.feeds[i]] = static_cast<int>(i);
     RETURN_IF_ERROR(Collect());
-    RETURN_IF_ERROR(Order());
+    RETURN_IF_ERROR(Order(true));
     Connect();
     return std::move(plan_);
   }
@@ -61,14 +63,64 @@ class Pruner {
     return absl::OkStatus();
   }
 
-  // Kahn's algorithm with the earliest-made of the ready nodes first.
-  absl::Status Order() {
+  // A loop is a unit: its nodes come after all its Enters and before its Exits, with nothing
+  // between them. So what reads or writes a variable outside comes before the loop or after it.
+  struct Loop {
+    int enters = 0;                    // to come
+    int left = 0;                      // nodes in it and its inner loops, to come
+    std::vector<const Node*> members;  // wait for the Enters
+    std::vector<const Node*> exits;    // wait for all the rest
+  };
+  using Loops = absl::flat_hash_map<const WhileContext*, Loop>;
+
+  static WhileContext* LoopWhereItRuns(const Node& node) {
+    WhileContext* loop = InnermostLoop(node.context());
+    return node.traits().is_enter && loop != nullptr ? InnermostLoop(loop->parent()) : loop;
+  }
+
+  static WhileContext* LoopThatItLeaves(const Node& node) {
+    return node.traits().is_exit && node.num_inputs() > 0
+               ? InnermostLoop(node.input(0).node()->context())
+               : nullptr;
+  }
+
+  Loops CollectLoops(absl::flat_hash_map<const Node*, int>& pending) const {
+    Loops loops;
+    for (const Node* node : collected_) {
+      WhileContext* loop = LoopWhereItRuns(*node);
+      if (loop != nullptr) {
+        loops[loop].members.push_back(node);
+        ++pending[node];
+      }
+      for (; loop != nullptr; loop = InnermostLoop(loop->parent())) ++loops[loop].left;
+      if (node->traits().is_enter && node->context() != nullptr)
+        ++loops[InnermostLoop(node->context())].enters;
+      WhileContext* left = LoopThatItLeaves(*node);
+      if (left == nullptr) continue;
+      loops[left].exits.push_back(node);
+      ++pending[node];
+    }
+    return loops;
+  }
+
+  // Kahn's algorithm; of the ready nodes those of the innermost loop first, then the earliest made.
+  absl::Status Order(bool loops_as_units) {
     absl::flat_hash_map<const Node*, int> pending;
     absl::flat_hash_map<const Node*, std::vector<const Node*>> consumers;
-    const auto later = [](const Node* a, const Node* b) { return a->id() > b->id(); };
-    std::priority_queue<const Node*, std::vector<const Node*>, decltype(later)> ready(later);
+    Loops loops;
+    using Ready = std::pair<int, const Node*>;  // how many loops around it
+    const auto later = [](const Ready& a, const Ready& b) {
+      return a.first != b.first ? a.first < b.first : a.second->id() > b.second->id();
+    };
+    std::priority_queue<Ready, std::vector<Ready>, decltype(later)> ready(later);
+    const auto count_down = [&](const Node* node) {
+      if (--pending[node] > 0) return;
+      const WhileContext* loop = LoopWhereItRuns(*node);
+      ready.push({loop == nullptr ? 0 : loop->depth(), node});
+    };
     for (const Node* node : collected_) {
       int& count = pending[node];
+      count = 1;
       for (const Output& input : node->inputs()) {
         if (feeds_.contains(input) || IsBackEdge(*node, input)) continue;
         ++count;
@@ -78,26 +130,44 @@ class Pruner {
         ++count;
         consumers[control].push_back(node);
       }
-      if (count == 0) ready.push(node);
     }
+    const auto release = [&](std::vector<const Node*>& nodes) {
+      for (const Node* node : std::exchange(nodes, {})) count_down(node);
+    };
+    if (loops_as_units) loops = CollectLoops(pending);
+    for (auto& [context, loop] : loops) {
+      if (loop.enters == 0) release(loop.members);
+      if (loop.left == 0) release(loop.exits);
+    }
+    for (const Node* node : collected_) count_down(node);
     while (!ready.empty()) {
-      const Node* node = ready.top();
+      const Node* node = ready.top().second;
       ready.pop();
       needed_[node] = static_cast<int>(plan_.nodes.size());
       plan_.nodes.push_back({.node = node});
       const auto it = consumers.find(node);
-      if (it == consumers.end()) continue;
-      for (const Node* consumer : it->second) {
-        if (--pending[consumer] == 0) ready.push(consumer);
+      if (it != consumers.end()) {
+        for (const Node* consumer : it->second) count_down(consumer);
+      }
+      if (loops.empty()) continue;
+      WhileContext* loop = LoopWhereItRuns(*node);
+      for (; loop != nullptr; loop = InnermostLoop(loop->parent())) {
+        if (--loops[loop].left == 0) release(loops[loop].exits);
+      }
+      if (node->traits().is_enter && node->context() != nullptr) {
+        Loop& entered = loops[InnermostLoop(node->context())];
+        if (--entered.enters == 0) release(entered.members);
       }
     }
-    if (plan_.nodes.size() != collected_.size()) {
-      return absl::InvalidArgumentError(absl::StrCat(collected_.size() - plan_.nodes.size(),
-                                                     " nodes are in a cycle that is no loop"));
+    if (plan_.nodes.size() == collected_.size()) return absl::OkStatus();
+    // Loops that are no units, whatever they are, may still run.
+    if (loops_as_units && !loops.empty()) {
+      plan_.nodes.clear();
+      return Order(false);
     }
-    return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(collected_.size() - plan_.nodes.size(),
+                                                   " nodes are in a cycle that is no loop"));
   }
-
   PlanSource SourceOf(const Output& output) const {
     const auto feed = feeds_.find(output);
     if (feed != feeds_.end()) return {PlanSource::Kind::kFeed, feed->second, 0};
