@@ -1,5 +1,5 @@
-// MatMul: Eigen on one thread, on blocks of rows that are cut by shape. Tested by the registry
-// test.
+// MatMul: Eigen on one thread, on blocks of rows or columns that are cut by shape. Tested by the
+// registry test.
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
@@ -11,7 +11,31 @@
 namespace espalier {
 namespace {
 
+// Work that is worth a thread, and what a block holds at least: Eigen packs the other operand once
+// for each block.
 constexpr int64_t kFlopsPerBlock = 1 << 20;
+constexpr int64_t kBlockRows = 32;
+constexpr int64_t kBlockColumns = 96;
+
+// Columns [begin, end) of the product, as MultiplyRows does rows.
+template <typename T>
+void MultiplyColumns(const T* a, const T* b, T* y, int64_t m, int64_t k, int64_t n,
+                     bool transpose_a, bool transpose_b, int64_t begin, int64_t end) {
+  const Eigen::Map<const Matrix<T>> left(a, transpose_a ? k : m, transpose_a ? m : k);
+  const Eigen::Map<const Matrix<T>> right(b, transpose_b ? n : k, transpose_b ? k : n);
+  Eigen::Map<Matrix<T>> out(y, m, n);
+  const int64_t columns = end - begin;
+  auto part = out.middleCols(begin, columns);
+  if (transpose_a && transpose_b) {
+    part.noalias() = left.transpose() * right.middleRows(begin, columns).transpose();
+  } else if (transpose_a) {
+    part.noalias() = left.transpose() * right.middleCols(begin, columns);
+  } else if (transpose_b) {
+    part.noalias() = left * right.middleRows(begin, columns).transpose();
+  } else {
+    part.noalias() = left * right.middleCols(begin, columns);
+  }
+}
 
 template <typename T>
 absl::Status Multiply(KernelContext& context, bool transpose_a, bool transpose_b) {
@@ -35,9 +59,14 @@ absl::Status Multiply(KernelContext& context, bool transpose_a, bool transpose_b
   if (k == 0) {
     std::fill(out, out + y.num_elements(), T(0));
   } else if (y.num_elements() > 0) {
-    const int64_t block = std::max<int64_t>(8, kFlopsPerBlock / (2 * k * n) / 8 * 8);
-    context.ParallelFor(m, block, [&](int64_t begin, int64_t end) {
-      MultiplyRows(a.data<T>(), b.data<T>(), out, m, k, n, transpose_a, transpose_b, begin, end);
+    // The longer side is cut.
+    const int64_t side = std::max(m, n);
+    const int64_t least = n > m ? kBlockColumns : kBlockRows;
+    const int64_t block =
+        std::max(least, kFlopsPerBlock / (2 * k * std::min(m, n)) / least * least);
+    context.ParallelFor(side, block, [&](int64_t begin, int64_t end) {
+      const auto multiply = n > m ? MultiplyColumns<T> : MultiplyRows<T>;
+      multiply(a.data<T>(), b.data<T>(), out, m, k, n, transpose_a, transpose_b, begin, end);
     });
   }
   context.set_output(0, std::move(y));

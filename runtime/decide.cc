@@ -27,6 +27,7 @@ class Decider {
 
   absl::Status Run() {
     facts_.resize(plan_.nodes.size());
+    FindNeededForLiveness();
     for (int i = 0; i < static_cast<int>(plan_.nodes.size()); ++i) {
       facts_[i].resize(std::max(1, plan_.nodes[i].node->num_outputs()));
       Visit(i);
@@ -62,6 +63,24 @@ class Decider {
   }
 
  private:
+  // A constant with controls is alive when they are: for a Merge and the like that is what counts.
+  void FindNeededForLiveness() {
+    needed_for_liveness_.resize(plan_.nodes.size());
+    for (const PlanSource& fetch : plan_.fetches) {
+      if (fetch.kind == PlanSource::Kind::kNode) needed_for_liveness_[fetch.index] = true;
+    }
+    for (const PlanGraphNode& node : plan_.nodes) {
+      const OpTraits& traits = node.node->traits();
+      if (!traits.is_merge && !traits.is_switch && !traits.is_enter && !traits.is_exit &&
+          !traits.is_next_iteration) {
+        continue;
+      }
+      for (const PlanSource& input : node.inputs) {
+        if (input.kind == PlanSource::Kind::kNode) needed_for_liveness_[input.index] = true;
+      }
+    }
+  }
+
   // Follows replacements of the inputs and of the nodes waited for.
   void Reconnect(PlanGraphNode& node) {
     std::vector<int> controls;
@@ -85,6 +104,12 @@ class Decider {
     }
     std::sort(controls.begin(), controls.end());
     controls.erase(std::unique(controls.begin(), controls.end()), controls.end());
+    if (!node.node->traits().is_merge) {
+      // Who waits for a node's value waits for the node.
+      for (const PlanSource& input : node.inputs) {
+        if (input.kind == PlanSource::Kind::kNode) std::erase(controls, input.index);
+      }
+    }
     node.controls = std::move(controls);
   }
 
@@ -194,9 +219,10 @@ class Decider {
     const OpTraits& traits = node.node->traits();
     if (traits.stateful || traits.is_enter || traits.is_exit || traits.is_next_iteration ||
         traits.is_loop_cond || traits.is_variable || traits.is_control_trigger ||
-        !node.controls.empty() || node.node->num_outputs() == 0) {
+        node.node->num_outputs() == 0) {
       return;
     }
+    if (!node.controls.empty() && (!traits.is_constant || needed_for_liveness_[i])) return;
     const bool undecided_default = traits.is_placeholder && node.inputs.size() == 1;
     if (traits.is_placeholder && !(undecided_default && node.node->output_dtype(0) == kBool))
       return;
@@ -233,6 +259,7 @@ class Decider {
   const KernelEnvironment folding_ = {.allocator = std::make_shared<RecyclingAllocator>(
                                           MemoryBudget{.max_tensor_bytes = kMaxFoldedBytes})};
   std::vector<std::vector<Fact>> facts_;
+  std::vector<bool> needed_for_liveness_;
 };
 
 }  // namespace
