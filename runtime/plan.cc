@@ -205,8 +205,12 @@ absl::StatusOr<std::unique_ptr<Plan>> CompilePlan(const RunSignature& signature,
                                                   VariableStore& variables, KernelCache& kernels,
                                                   const CompileOptions& options) {
   ASSIGN_OR_RETURN(PlanGraph graph, Prune(signature, node_limit));
-  if (options.decide) RETURN_IF_ERROR(Decide(graph, known_feeds));
-  RETURN_IF_ERROR(AssignFrames(graph));
+  RETURN_IF_ERROR(
+      AssignFrames(graph));  // a node of two frames is refused, even one that is decided
+  if (options.decide) {
+    RETURN_IF_ERROR(Decide(graph, known_feeds));
+    RETURN_IF_ERROR(AssignFrames(graph));
+  }
   OrderState(graph);  // over what is left: nodes keep their places, so the order is that of the
                       // whole graph
   ASSIGN_OR_RETURN(std::unique_ptr<Plan> plan, Planner(graph, signature, variables, kernels).Run());
