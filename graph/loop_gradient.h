@@ -37,7 +37,7 @@ struct LoopStructure {
   const Node* condition = nullptr;  // the LoopCond
   std::vector<LoopVariable> variables;
   std::vector<const Node*> constants;  // constant Enters
-  bool recalls = false;  // it is the gradient of another loop
+  bool recalls = false;                // it is the gradient of another loop
   // What flows in.
   std::vector<Output> inputs;
 };

@@ -108,6 +108,14 @@ OpSchema& OpSchema::PartialValue(PartialValueFunction function) {
   partial_value_ = function;
   return *this;
 }
+OpSchema& OpSchema::ChannelMap(ChannelMapFunction function) {
+  channel_map_ = function;
+  return *this;
+}
+OpSchema& OpSchema::ScaleWeights(ScaleWeightsFunction function) {
+  scale_weights_ = function;
+  return *this;
+}
 OpSchema& OpSchema::Kernel(KernelFactory factory) {
   kernel_ = std::move(factory);
   return *this;

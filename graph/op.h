@@ -31,6 +31,7 @@
 namespace espalier {
 
 class Node;
+struct ChannelMap;       // graph/channel_map.h
 class InferenceContext;  // graph/shape_inference.h
 class GradientContext;   // graph/gradients.h
 class KernelContext;     // runtime/kernel.h
@@ -80,6 +81,7 @@ struct OpTraits {
   bool initializes = false;         // takes a variable that has no value yet
   bool is_placeholder = false;
   bool is_constant = false;
+  bool passes_through = false;  // the output is the input, to whoever only runs the graph
 };
 
 // An example input of an op, and what must come out. Drives the registry test.
@@ -104,6 +106,15 @@ using GradientFunction = std::vector<Output> (*)(const GradientContext&);
 // The integers that a shape-computing op's output holds, as far as the graph fixes them (-1:
 // unknown).
 using PartialValueFunction = std::optional<std::vector<int64_t>> (*)(const Node&, int depth);
+
+// What the op does to each channel of one input when the others are constants (null: not constant);
+// nothing when it is no such map. See channel_map.h.
+using ChannelMapFunction = std::optional<ChannelMap> (*)(const Node&,
+                                                         absl::Span<const Tensor* const> constants);
+// For an op that is linear in input 0: its weights, input 1, so that channel c of the output comes
+// out times scale[c].
+using ScaleWeightsFunction = absl::StatusOr<Tensor> (*)(const Node&, const Tensor& weights,
+                                                        const std::vector<double>& scale);
 
 class OpSchema {
  public:
@@ -139,6 +150,8 @@ class OpSchema {
   OpSchema& Traits(OpTraits traits);
   OpSchema& Shape(ShapeFunction function);
   OpSchema& PartialValue(PartialValueFunction function);
+  OpSchema& ChannelMap(ChannelMapFunction function);
+  OpSchema& ScaleWeights(ScaleWeightsFunction function);
   OpSchema& Kernel(KernelFactory factory);
   OpSchema& Gradient(GradientFunction function);
   // Gradients stop here, as at a constant; `reason` is printed in the table of gradients.
@@ -160,6 +173,8 @@ class OpSchema {
   const OpTraits& traits() const { return traits_; }
   ShapeFunction shape_function() const { return shape_function_; }
   PartialValueFunction partial_value() const { return partial_value_; }
+  ChannelMapFunction channel_map() const { return channel_map_; }
+  ScaleWeightsFunction scale_weights() const { return scale_weights_; }
   const KernelFactory& kernel() const { return kernel_; }
   GradientFunction gradient() const { return gradient_; }
   const std::string& not_differentiable() const { return not_differentiable_; }
@@ -180,6 +195,8 @@ class OpSchema {
   OpTraits traits_;
   ShapeFunction shape_function_ = nullptr;
   PartialValueFunction partial_value_ = nullptr;
+  ChannelMapFunction channel_map_ = nullptr;
+  ScaleWeightsFunction scale_weights_ = nullptr;
   KernelFactory kernel_;
   GradientFunction gradient_ = nullptr;
   std::string not_differentiable_;

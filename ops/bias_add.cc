@@ -1,5 +1,6 @@
 // BiasAdd, BiasAddV1 and BiasAddGrad. Tested by the registry test.
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/channel_map.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -103,6 +104,14 @@ std::vector<Output> BiasAddGradGradient(const GradientContext& g) {
   return {g.Op("BiasAdd", {g.Op("ZerosLike", {g.x(0)}), g.dy()}, Format(g.node()))};
 }
 
+std::optional<ChannelMap> BiasChannelMap(const Node&, absl::Span<const Tensor* const> constants) {
+  if (constants[1] == nullptr) return std::nullopt;
+  std::vector<double> bias = AsDoubles(*constants[1]);
+  if (bias.empty()) return std::nullopt;
+  return ChannelMap{
+      .input = 0, .scale = std::vector<double>(bias.size(), 1), .offset = std::move(bias)};
+}
+
 }  // namespace
 
 void RegisterBiasAdd(OpRegistry& registry) {
@@ -114,6 +123,7 @@ void RegisterBiasAdd(OpRegistry& registry) {
       .TypeAttr("T", kArithmeticDTypes)
       .Shape(BiasAddShape)
       .Kernel(Make<false>)
+      .ChannelMap(BiasChannelMap)
       .Gradient([](const GradientContext& g) -> std::vector<Output> {
         return {g.dy(), g.Op("BiasAddGrad", {g.dy()})};
       })
@@ -134,6 +144,7 @@ void RegisterBiasAdd(OpRegistry& registry) {
       .StringAttr("data_format", {"NHWC", "NCHW"}, "NHWC")
       .Shape(BiasAddShape)
       .Kernel(Make<false>)
+      .ChannelMap(BiasChannelMap)
       .Gradient(BiasAddGradient)
       .Example({.name = "matrix",
                 .inputs = {F({2, 2}, {1, 2, 3, 4}), F({2}, {10, 20})},

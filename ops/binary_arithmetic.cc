@@ -2,6 +2,7 @@
 // test.
 #include <cmath>
 
+#include "espalier/graph/channel_map.h"
 #include "espalier/ops/binary.h"
 
 namespace espalier {
@@ -68,20 +69,74 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc, GradientF
       .Gradient(gradient);
 }
 
+// Which of the two operands is constant, as numbers for the channels of the other.
+struct ConstantOperand {
+  int other;
+  std::vector<double> values;
+};
+
+std::optional<ConstantOperand> FindConstant(const Node& node,
+                                            absl::Span<const Tensor* const> constants) {
+  const int other = constants[0] == nullptr ? 0 : 1;
+  if (constants[other] != nullptr || constants[1 - other] == nullptr) return std::nullopt;
+  std::optional<std::vector<double>> values = PerChannel(*constants[1 - other], node, other);
+  if (!values) return std::nullopt;
+  return ConstantOperand{other, *std::move(values)};
+}
+
+// x + c, with `sign` for x and c: x - c is (1, -1), c - x is (-1, 1).
+std::optional<ChannelMap> SumMap(const Node& node, absl::Span<const Tensor* const> constants,
+                                 double first, double second) {
+  std::optional<ConstantOperand> c = FindConstant(node, constants);
+  if (!c) return std::nullopt;
+  const double of_x = c->other == 0 ? first : second;
+  const double of_c = c->other == 0 ? second : first;
+  ChannelMap map = {.input = c->other, .scale = std::vector<double>(c->values.size(), of_x)};
+  for (const double value : c->values) map.offset.push_back(of_c * value);
+  return map;
+}
+
+std::optional<ChannelMap> AddChannelMap(const Node& node,
+                                        absl::Span<const Tensor* const> constants) {
+  return SumMap(node, constants, 1, 1);
+}
+std::optional<ChannelMap> SubChannelMap(const Node& node,
+                                        absl::Span<const Tensor* const> constants) {
+  return SumMap(node, constants, 1, -1);
+}
+std::optional<ChannelMap> MulChannelMap(const Node& node,
+                                        absl::Span<const Tensor* const> constants) {
+  std::optional<ConstantOperand> c = FindConstant(node, constants);
+  if (!c) return std::nullopt;
+  const std::vector<double> zeros(c->values.size());
+  return ChannelMap{.input = c->other, .scale = std::move(c->values), .offset = zeros};
+}
+std::optional<ChannelMap> DivChannelMap(const Node& node,
+                                        absl::Span<const Tensor* const> constants) {
+  std::optional<ChannelMap> map = MulChannelMap(node, constants);
+  if (!map || map->input != 0) return std::nullopt;
+  for (double& scale : map->scale) scale = 1 / scale;
+  return map;
+}
+
 }  // namespace
 
 void RegisterBinaryArithmetic(OpRegistry& registry) {
   const OpTraits commutative = {.elementwise = true, .commutative = true};
   const auto sum = [](double x, double y) { return x + y; };
   Add<Plus>(registry, "AddV2", "x + y with broadcasting; integers wrap around.", AddGradient, sum)
-      .Traits(commutative);
+      .Traits(commutative)
+      .ChannelMap(AddChannelMap);
   Add<Plus>(registry, "Add", "x + y with broadcasting: the older form of AddV2.", AddGradient, sum)
-      .Traits(commutative);
+      .Traits(commutative)
+      .ChannelMap(AddChannelMap);
   Add<Minus>(registry, "Sub", "x - y with broadcasting; integers wrap around.", SubGradient,
-             [](double x, double y) { return x - y; });
+             [](double x, double y) { return x - y; })
+      .ChannelMap(SubChannelMap);
   Add<Times>(registry, "Mul", "x * y with broadcasting; integers wrap around.", MulGradient,
              [](double x, double y) { return x * y; })
-      .Traits(commutative);
+      .Traits(commutative)
+      .ChannelMap(MulChannelMap);
   Add<Larger>(registry, "Maximum", "The larger of x and y with broadcasting; NaN wins.",
               ChoiceGradient<0>, [](double x, double y) { return std::max(x, y); })
       .Traits(commutative);
@@ -95,6 +150,7 @@ void RegisterBinaryArithmetic(OpRegistry& registry) {
   DeclareBinary(registry, "RealDiv", "x / y with broadcasting, for floating types.", kRealDTypes,
                 [](double x, double y) { return x / y; })
       .Kernel(BinaryKernel<Over>(RealTypes()))
+      .ChannelMap(DivChannelMap)
       .Gradient(RealDivGradient);
 }
 

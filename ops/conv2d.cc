@@ -3,6 +3,7 @@
 // NHWC take the fast way (conv_nhwc.cc); other types, layouts, dilations and groups a plain loop.
 // Tested by the registry test and conv2d_test.cc.
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/channel_map.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -262,6 +263,15 @@ AttrMap Strided(int64_t stride, const char* padding) {
   return {{"strides", std::vector<int64_t>{1, stride, stride, 1}}, {"padding", padding}};
 }
 
+// The output's channels are the last dimension of a filter, of a depthwise one the last two.
+absl::StatusOr<Tensor> ScaleFilter(const Node&, const Tensor& filter,
+                                   const std::vector<double>& scale) {
+  const auto channels = static_cast<int64_t>(scale.size());
+  if (filter.rank() != 4 || channels == 0 || filter.num_elements() % channels != 0)
+    return absl::InvalidArgumentError("the filter has another number of channels");
+  return ScaleElements(filter, scale, [&](int64_t i) { return i % channels; });
+}
+
 void AddDepthwise(OpRegistry& registry) {
   const Tensor image = F({1, 2, 2, 2}, {1, 10, 2, 20, 3, 30, 4, 40});
   const Tensor filter = F({1, 1, 2, 2}, {1, 2, 0.1f, -1});
@@ -275,6 +285,7 @@ void AddDepthwise(OpRegistry& registry) {
                true)
       .Shape(ForwardShape<true>)
       .Kernel(Make<Pass::kForward, true>)
+      .ScaleWeights(ScaleFilter)
       .Gradient(ForwardGradient<true>)
       .Example(
           {.name = "one by one",
@@ -356,6 +367,7 @@ void RegisterConv2D(OpRegistry& registry) {
                    .Out("output", "T"))
       .Shape(ForwardShape<false>)
       .Kernel(Make<Pass::kForward>)
+      .ScaleWeights(ScaleFilter)
       .Gradient(ForwardGradient<false>)
       .Example({.name = "valid",
                 .inputs = {image, filter},

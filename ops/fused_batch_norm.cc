@@ -8,6 +8,7 @@
 // statistics otherwise. The work is done in rows of channels, in float or double: other layouts and
 // half are copied there and back.
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/channel_map.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -373,6 +374,26 @@ OpSchema& AddNormAttrs(OpSchema& op, bool statistics_type) {
       .Attr("is_training", true);
 }
 
+// Without training: gamma (x - mean) / sqrt(variance + epsilon) + beta.
+std::optional<ChannelMap> NormChannelMap(const Node& node,
+                                         absl::Span<const Tensor* const> constants) {
+  if (node.attr<bool>("is_training") || constants[0] != nullptr) return std::nullopt;
+  std::vector<double> values[4];
+  for (int i = 0; i < 4; ++i) {
+    if (constants[i + 1] == nullptr) return std::nullopt;
+    values[i] = AsDoubles(*constants[i + 1]);
+    if (values[i].size() != values[0].size()) return std::nullopt;
+  }
+  const auto& [gamma, beta, mean, variance] = values;
+  ChannelMap map;
+  for (size_t c = 0; c < gamma.size(); ++c) {
+    const double scale = gamma[c] / std::sqrt(variance[c] + node.attr<float>("epsilon"));
+    map.scale.push_back(scale);
+    map.offset.push_back(beta[c] - mean[c] * scale);
+  }
+  return map;
+}
+
 }  // namespace
 
 void RegisterFusedBatchNorm(OpRegistry& registry) {
@@ -404,6 +425,7 @@ void RegisterFusedBatchNorm(OpRegistry& registry) {
         .Attr("exponential_avg_factor", 1.0)
         .Shape(ForwardShape)
         .Kernel(Make<false>)
+        .ChannelMap(NormChannelMap)
         .Gradient(ForwardGradient)
         .Example({.name = "inference",
                   .inputs = {F({1, 1, 2, 1}, {1, 3}), F({1}, {2}), F({1}, {1}), F({1}, {1}),

@@ -126,12 +126,11 @@ std::vector<Output> GatherGradient(const GradientContext& g) {
   const auto vector = [&](const Output& x) { return g.Op("Reshape", {x, g.Int32s({1})}); };
   const Output rows = g.Op("Reshape", {moved, joined({vector(g.Op("Size", {g.x(1)})), inner})});
   const Output indices32 = g.Op("Cast", {g.x(1)}, {{"DstT", kInt32}});
-  const Output per_batch =
-      g.Op("Reshape",
-           {indices32,
-            joined({vector(batches),
-                    vector(product(g.Op("Slice", {g.ShapeOf(g.x(1)), g.Int32s({batch_rank}),
-                                                  g.Int32s({-1})})))})});
+  const Output per_batch = g.Op(
+      "Reshape",
+      {indices32, joined({vector(batches),
+                          vector(product(g.Op("Slice", {g.ShapeOf(g.x(1)), g.Int32s({batch_rank}),
+                                                        g.Int32s({-1})})))})});
   const Output starts = g.Op("Range", {g.Scalar(shape, 0), batches, g.Scalar(shape, 1)});
   const Output offsets = g(g.Op("ExpandDims", {starts, g.Scalar(shape, 1)})) * g(size);
   const Output summed = add_rows(rows, Flat(g, g(per_batch) + g(offsets)), g(batches) * g(size));

@@ -60,6 +60,7 @@ OpSchema& Add(OpRegistry& registry, const char* name, const char* doc) {
       .In("input", "T")
       .Out("output", "T")
       .TypeAttr("T")
+      .Traits({.passes_through = true})
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
       .Example({.name = "vector",
@@ -107,6 +108,7 @@ void RegisterIdentity(OpRegistry& registry) {
       .Out("output", "T")
       .TypeAttr("T")
       .Attr("message", "")
+      .Traits({.passes_through = true})
       .Shape(UnchangedShape)
       .Kernel(MakeForward)
       .GradientMissing("it is made to refuse gradients; its attr message says why")

@@ -99,8 +99,8 @@ template <bool kGradient>
 absl::StatusOr<KernelFunction> Make(const Node& node) {
   // No input has more channels than that.
   const int64_t radius = std::clamp<int64_t>(node.attr<int64_t>("depth_radius"), 0, 1 << 30);
-  const LrnAttrs attrs = {radius, node.attr<float>("bias"),
-                          node.attr<float>("alpha"), node.attr<float>("beta")};
+  const LrnAttrs attrs = {radius, node.attr<float>("bias"), node.attr<float>("alpha"),
+                          node.attr<float>("beta")};
   return DispatchType(
       LrnTypes(), RemoveRef(node.input(0).dtype()), [attrs]<typename T>() -> KernelFunction {
         return [attrs](KernelContext& context) {

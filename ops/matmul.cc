@@ -1,6 +1,7 @@
 // MatMul: Eigen on one thread, on blocks of rows or columns that are cut by shape. Tested by the
 // registry test.
 #include "absl/strings/str_cat.h"
+#include "espalier/graph/channel_map.h"
 #include "espalier/graph/gradients.h"
 #include "espalier/graph/op_registry.h"
 #include "espalier/graph/shape_inference.h"
@@ -82,6 +83,17 @@ absl::StatusOr<KernelFunction> MakeMatMul(const Node& node) {
                       });
 }
 
+// The columns of the product are the channels.
+absl::StatusOr<Tensor> ScaleColumns(const Node& node, const Tensor& weights,
+                                    const std::vector<double>& scale) {
+  const auto n = static_cast<int64_t>(scale.size());
+  if (weights.rank() != 2 || weights.dim(node.attr<bool>("transpose_b") ? 0 : 1) != n)
+    return absl::InvalidArgumentError("the weights have another number of columns");
+  if (!node.attr<bool>("transpose_b"))
+    return ScaleElements(weights, scale, [&](int64_t i) { return i % n; });
+  return ScaleElements(weights, scale, [&](int64_t i) { return i / weights.dim(1); });
+}
+
 absl::Status MatMulShape(InferenceContext& c) {
   RETURN_IF_ERROR(c.WithRank(0, 2));
   RETURN_IF_ERROR(c.WithRank(1, 2));
@@ -128,6 +140,7 @@ void RegisterMatMul(OpRegistry& registry) {
       .Attr("grad_b", false)
       .Shape(MatMulShape)
       .Kernel(MakeMatMul)
+      .ScaleWeights(ScaleColumns)
       .Gradient(MatMulGradient)
       .Example({.name = "plain", .inputs = {a, b}, .expected = {ab}})
       .Example({.name = "a transposed",

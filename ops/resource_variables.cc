@@ -213,6 +213,7 @@ void RegisterResourceVariables(OpRegistry& registry) {
         c.set_output(0, DeclaredShape(c.node().input(0)));
         return absl::OkStatus();
       })
+      .Traits({.passes_through = true})
       .Kernel(Always(Read))
       .Gradient([](const GradientContext& g) -> std::vector<Output> { return {g.dy()}; })
       .NoExample(kNoExample);

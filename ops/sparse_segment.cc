@@ -149,16 +149,14 @@ constexpr const char* NameOf(Scale scale) {
 
 template <Scale kScale>
 std::vector<Output> SegmentGradient(const GradientContext& g) {
-  const Output rows =
-      g.Op("Reshape",
-           {g.Op("Slice", {g.ShapeOf(g.x(0)), g.Int32s({0}), g.Int32s({1})}), g.Int32s({})});
+  const Output rows = g.Op(
+      "Reshape", {g.Op("Slice", {g.ShapeOf(g.x(0)), g.Int32s({0}), g.Int32s({1})}), g.Int32s({})});
   return {g.Op(absl::StrCat(NameOf(kScale), "Grad").c_str(), {g.dy(), g.x(1), g.x(2), rows})};
 }
 template <Scale kScale>
 std::vector<Output> GradGradient(const GradientContext& g) {
-  const Output count =
-      g.Op("Reshape",
-           {g.Op("Slice", {g.ShapeOf(g.x(0)), g.Int32s({0}), g.Int32s({1})}), g.Int32s({})});
+  const Output count = g.Op(
+      "Reshape", {g.Op("Slice", {g.ShapeOf(g.x(0)), g.Int32s({0}), g.Int32s({1})}), g.Int32s({})});
   return {g.Op(absl::StrCat(NameOf(kScale), "WithNumSegments").c_str(),
                {g.dy(), g.x(1), g.x(2), count})};
 }

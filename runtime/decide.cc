@@ -142,8 +142,9 @@ class Decider {
     facts_[i][output].controls = plan_.nodes[i].controls;
   }
 
-  PlanSource AddConstant(Tensor value) {
+  PlanSource AddConstant(const std::string& name, Tensor value) {
     plan_.constants.push_back(std::move(value));
+    plan_.constant_names.push_back(name);
     return {PlanSource::Kind::kConstant, static_cast<int>(plan_.constants.size()) - 1, 0};
   }
 
@@ -208,7 +209,8 @@ class Decider {
     // One input is left and the others are dead: the Merge is alive exactly when that input is.
     if (count == 1 && killer != nullptr) {
       Replace(i, 0, node.inputs[live]);
-      const PlanSource index = AddConstant(Tensor(static_cast<int32_t>(live)));
+      const PlanSource index = AddConstant(absl::StrCat(node.node->name(), "/value_index"),
+                                           Tensor(static_cast<int32_t>(live)));
       Replace(i, 1, index);
       node.removed = true;
     }
@@ -248,8 +250,10 @@ class Decider {
     for (const Value& output : outputs) {
       if (!output.tensor.valid() || output.tensor.num_elements() > kMaxFoldedElements) return;
     }
-    for (int o = 0; o < node.node->num_outputs(); ++o)
-      Replace(i, o, AddConstant(outputs[o].tensor));
+    for (int o = 0; o < node.node->num_outputs(); ++o) {
+      const std::string& name = node.node->name();
+      Replace(i, o, AddConstant(o == 0 ? name : absl::StrCat(name, "_", o), outputs[o].tensor));
+    }
     node.removed = true;
   }
 

@@ -59,11 +59,8 @@ class Planner {
     const OpTraits& traits = node.traits();
     if (traits.is_variable) {
       // The storage is known now: nothing is left to run.
-      const auto& shared = node.attr<std::string>("shared_name");
-      const auto& container = node.attr<std::string>("container");
-      const std::string key = absl::StrCat(container, "\n", shared.empty() ? node.name() : shared);
       const DType dtype = node.attr<DType>("dtype");
-      std::shared_ptr<VariableSlot> variable = variables_.FindOrCreate(key, dtype);
+      std::shared_ptr<VariableSlot> variable = variables_.FindOrCreate(VariableKey(node), dtype);
       if (variable->dtype() != dtype) {
         return absl::InvalidArgumentError(absl::StrCat(
             node.Describe(), ": attr dtype is ", DTypeName(dtype),
@@ -189,6 +186,12 @@ class Planner {
 };
 
 }  // namespace
+
+std::string VariableKey(const Node& variable) {
+  const auto& shared = variable.attr<std::string>("shared_name");
+  const auto& container = variable.attr<std::string>("container");
+  return absl::StrCat(container, "\n", shared.empty() ? variable.name() : shared);
+}
 
 absl::StatusOr<KernelFunction> KernelCache::KernelOf(const Node& node) {
   if (!node.traits().stateful) return node.schema()->kernel()(node);

@@ -71,6 +71,9 @@ struct Plan {
   std::string debug_string;  // the plan graph after the passes
 };
 
+// The name of a variable's storage in the session.
+std::string VariableKey(const Node& variable);
+
 struct CompileOptions {
   bool decide = true;  // the pass in decide.h; off gives the general plan
 };

@@ -52,6 +52,7 @@ struct PlanFrame {
 struct PlanGraph {
   std::vector<PlanGraphNode> nodes;
   std::vector<Tensor> constants;
+  std::vector<std::string> constant_names;  // of the nodes that they were
   std::vector<PlanSource> fetches;
   std::vector<int> targets;
   std::vector<PlanFrame> frames = {PlanFrame()};

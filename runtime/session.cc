@@ -216,6 +216,13 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(const std::vector<Feed>& feeds,
   return callable.Run(values);
 }
 
+absl::StatusOr<Tensor> Session::VariableValue(const Node& variable) const {
+  const std::shared_ptr<VariableSlot> slot = state_->variables.Find(VariableKey(variable));
+  if (slot != nullptr && slot->initialized()) return slot->Read();
+  return absl::FailedPreconditionError(
+      absl::StrCat(variable.Describe(), ": the variable is uninitialized"));
+}
+
 absl::StatusOr<Callable> Session::MakeCallable(const std::vector<Endpoint>& feeds,
                                                const RunRequest& request) const {
   ASSIGN_OR_RETURN(RunSignature signature, Resolve(feeds, request));

@@ -108,6 +108,9 @@ class Session {
   // Takes in the nodes made since the first Run. All or nothing: the graph's error when it has one.
   absl::Status Extend();
 
+  // What a variable of the graph holds, by its node. FAILED_PRECONDITION when it has no value.
+  absl::StatusOr<Tensor> VariableValue(const Node& variable) const;
+
   // The plan that such a Run uses, as text: one line a node.
   absl::StatusOr<std::string> DescribePlan(const std::vector<Feed>& feeds,
                                            const RunRequest& request) const;

@@ -32,6 +32,7 @@ class Command {
 std::unique_ptr<Command> MakeRunCommand();
 std::unique_ptr<Command> MakeSummarizeCommand();
 std::unique_ptr<Command> MakeGradientsCommand();
+std::unique_ptr<Command> MakeSpecializeCommand();
 std::unique_ptr<Command> MakeConvertCommand();
 std::unique_ptr<Command> MakeDiffCommand();
 std::unique_ptr<Command> MakeDotCommand();

@@ -23,6 +23,7 @@ std::vector<std::unique_ptr<Command>> AllCommands() {
   commands.push_back(MakeRunCommand());
   commands.push_back(MakeSummarizeCommand());
   commands.push_back(MakeGradientsCommand());
+  commands.push_back(MakeSpecializeCommand());
   commands.push_back(MakeConvertCommand());
   commands.push_back(MakeDiffCommand());
   commands.push_back(MakeDotCommand());

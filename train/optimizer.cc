@@ -75,15 +75,19 @@ Operation Optimizer::ApplyGradients(const At& at, const std::vector<GradientAndV
   for (const Operation& finish : Finish(s, updates, shared)) updates.push_back(finish);
   const std::string group_name = s.name_prefix().substr(
       outside.name_prefix().size(), s.name_prefix().size() - outside.name_prefix().size() - 1);
+  const auto collected = [&](const Operation& train) {
+    if (train.valid()) graph->AddToCollection(kTrainOp, train);
+    return train;
+  };
   if (!options.global_step.valid()) {
     const Scope done = outside.WithControlDependencies(updates);
-    return NoOp(At(done.WithExactName(outside.name_prefix() + group_name)));
+    return collected(NoOp(At(done.WithExactName(outside.name_prefix() + group_name))));
   }
   const Operation all = NoOp(At(s.Named("update").WithControlDependencies(updates)));
   const Output one = ConstScalar(At(s), options.global_step.dtype(), 1);
-  return AssignAdd(
+  return collected(AssignAdd(
       At(outside.WithControlDependencies({all}).WithExactName(outside.name_prefix() + group_name)),
-      options.global_step, one);
+      options.global_step, one));
 }
 
 Output Optimizer::Slot(const Scope& s, const Output& variable, const std::string& slot,

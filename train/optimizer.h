@@ -28,6 +28,9 @@ struct GradientAndVariable {
   Output variable;
 };
 
+// The collection of the operations that Minimize and ApplyGradients return, as in TensorFlow.
+inline constexpr char kTrainOp[] = "train_op";
+
 struct MinimizeOptions {
   std::vector<Output> var_list = {};  // empty: kTrainableVariables
   Output global_step = {};            // a variable that grows by 1 with each step

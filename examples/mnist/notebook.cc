@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "espalier/examples/mnist/network.h"
+#include "espalier/graph/export_meta_graph.h"
 
 ABSL_FLAG(std::string, network, "layers", "plain, layers, low_level, or all");
 ABSL_FLAG(int, batches, 800, "training steps");
@@ -25,6 +26,8 @@ ABSL_FLAG(int, threads, 0, "0: one for each core");
 ABSL_FLAG(std::string, data_dir, "data/mnist", "the folder with the four IDX files");
 ABSL_FLAG(std::string, export_graph, "",
           "write the training graph to this file and stop (.pbtxt: as text)");
+ABSL_FLAG(std::string, export_meta_graph, "",
+          "the same with its collections: what tf.train.import_meta_graph reads");
 
 namespace espalier::mnist {
 namespace {
@@ -145,6 +148,13 @@ absl::Status RunOne(const std::string& name) {
     ASSIGN_OR_RETURN(proto::GraphDef def, ExportGraphDef(graph));
     RETURN_IF_ERROR(WriteGraphDef(def, path));
     absl::PrintF("Wrote %d nodes to %s\n", def.node_size(), path);
+    return absl::OkStatus();
+  }
+  if (const std::string path = absl::GetFlag(FLAGS_export_meta_graph); !path.empty()) {
+    ASSIGN_OR_RETURN(const proto::MetaGraphDef meta, ExportMetaGraph(graph));
+    RETURN_IF_ERROR(WriteMetaGraph(meta, path));
+    absl::PrintF("Wrote %d nodes and %d collections to %s\n", meta.graph_def().node_size(),
+                 meta.collection_def_size(), path);
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(train::Mnist mnist,
