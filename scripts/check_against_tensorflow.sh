@@ -12,6 +12,7 @@ if [ -z "${PYTHON:-}" ]; then
   "$environment/bin/python" -c 'import tensorflow' 2> /dev/null || "$environment/bin/pip" install -q tensorflow-cpu
   PYTHON=$environment/bin/python
 fi
+scripts/fetch_mnist.sh data/mnist >&2
 bazel build -c opt //tools:espalier //examples/mnist:notebook >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
