@@ -112,6 +112,33 @@ Output Cond(const At& at, const Output& pred, const BranchFunction& if_true,
   return merged.empty() ? Output() : merged[0];
 }
 
+namespace {
+
+Output CaseFrom(const At& at, const std::vector<std::pair<Output, BranchFunction>>& cases,
+                size_t first, const BranchFunction& otherwise) {
+  if (first == cases.size()) return otherwise(at.scope());
+  const auto& [pred, branch] = cases[first];
+  return Cond(at, pred, branch, [&](const Scope& s) {
+    return CaseFrom(At(s, at.line()), cases, first + 1, otherwise);
+  });
+}
+
+}  // namespace
+
+Output Case(const At& at, const std::vector<std::pair<Output, BranchFunction>>& cases,
+            const BranchFunction& otherwise) {
+  // Beyond this the Conds are nested deeper than anyone reads them.
+  constexpr size_t kMostCases = 1000;
+  if (cases.empty() || cases.size() > kMostCases) {
+    at.scope().graph()->RecordError(absl::InvalidArgumentError(
+        absl::StrCat("Case (made at ", at.line().ToString(), "): expected 1 to ", kMostCases,
+                     " cases, received ", cases.size())));
+    return Output();
+  }
+  const std::string name = at.scope().next_name().empty() ? "case" : at.scope().next_name();
+  return CaseFrom(At(at.Inside().NameScope(name), at.line()), cases, 0, otherwise);
+}
+
 Operation CondOperation(const At& at, const Output& pred,
                         const std::function<Operation(const Scope&)>& if_true,
                         const std::function<Operation(const Scope&)>& if_false) {

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "espalier/graph/control_flow_context.h"
@@ -54,6 +55,11 @@ std::vector<Output> CondN(const At& at, const Output& pred, const BranchesFuncti
 Operation CondOperation(const At& at, const Output& pred,
                         const std::function<Operation(const Scope&)>& if_true,
                         const std::function<Operation(const Scope&)>& if_false);
+
+// The branch of the first predicate that holds, that of `otherwise` when none does: Conds in Conds.
+//   Output y = Case(s, {{small, f}, {large, g}}, h);
+Output Case(const At& at, const std::vector<std::pair<Output, BranchFunction>>& cases,
+            const BranchFunction& otherwise);
 
 }  // namespace espalier
 

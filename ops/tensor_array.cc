@@ -28,19 +28,19 @@ absl::StatusOr<Tensor> Sum(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-int64_t TensorArray::size() const {
+int64_t TensorArrayObject::size() const {
   absl::MutexLock lock(&mutex_);
   return static_cast<int64_t>(elements_.size());
 }
 
-absl::Status TensorArray::CheckShape(int64_t index, const Shape& shape) {
+absl::Status TensorArrayObject::CheckShape(int64_t index, const Shape& shape) {
   if (Shape::Compatible(options_.element_shape, shape)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("element ", index, " must have shape ",
                                                  options_.element_shape.ToString(), ", received ",
                                                  shape.ToString()));
 }
 
-absl::Status TensorArray::Write(int64_t index, const Tensor& value) {
+absl::Status TensorArrayObject::Write(int64_t index, const Tensor& value) {
   absl::MutexLock lock(&mutex_);
   const auto size = static_cast<int64_t>(elements_.size());
   if (index < 0 || (index >= size && !options_.grows) || index >= kMaxSize) {
@@ -74,7 +74,7 @@ absl::Status TensorArray::Write(int64_t index, const Tensor& value) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Tensor> TensorArray::Read(int64_t index) {
+absl::StatusOr<Tensor> TensorArrayObject::Read(int64_t index) {
   absl::MutexLock lock(&mutex_);
   const auto size = static_cast<int64_t>(elements_.size());
   if (index < 0 || index >= size) {
@@ -106,10 +106,10 @@ absl::StatusOr<Tensor> TensorArray::Read(int64_t index) {
   return value;
 }
 
-std::shared_ptr<TensorArray> TensorArray::Gradient(const std::string& source,
-                                                   const Shape& prepend) {
+std::shared_ptr<TensorArrayObject> TensorArrayObject::Gradient(const std::string& source,
+                                                               const Shape& prepend) {
   absl::MutexLock lock(&mutex_);
-  std::shared_ptr<TensorArray>& gradient = gradients_[source];
+  std::shared_ptr<TensorArrayObject>& gradient = gradients_[source];
   if (gradient != nullptr) return gradient;
   options_.grows = false;
   const auto after = [&](const Shape& shape) {
@@ -118,11 +118,11 @@ std::shared_ptr<TensorArray> TensorArray::Gradient(const std::string& source,
     for (const int64_t dim : shape.dims()) longer.push_back(dim);
     return longer;
   };
-  gradient = std::make_shared<TensorArray>(
-      TensorArrayOptions{.type = options_.type,
-                         .size = static_cast<int64_t>(elements_.size()),
-                         .element_shape = after(options_.element_shape),
-                         .adds_up = true});
+  gradient = std::make_shared<TensorArrayObject>(
+      TensorArrayObjectOptions{.type = options_.type,
+                               .size = static_cast<int64_t>(elements_.size()),
+                               .element_shape = after(options_.element_shape),
+                               .adds_up = true});
   absl::MutexLock gradient_lock(&gradient->mutex_);
   for (size_t i = 0; i < elements_.size(); ++i)
     gradient->elements_[i].shape = after(elements_[i].shape);

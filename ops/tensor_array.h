@@ -1,6 +1,6 @@
 // A list of tensors that one Run writes and reads by index: what TensorArray ops share.
 //
-//   TensorArray array({.type = kFloat, .size = 3});
+//   TensorArrayObject array({.type = kFloat, .size = 3});
 //   RETURN_IF_ERROR(array.Write(0, x));
 //   ASSIGN_OR_RETURN(Tensor y, array.Read(0));
 //
@@ -20,7 +20,7 @@
 
 namespace espalier {
 
-struct TensorArrayOptions {
+struct TensorArrayObjectOptions {
   DType type = kFloat;
   int64_t size = 0;
   Shape element_shape = Shape::Unknown();
@@ -30,9 +30,9 @@ struct TensorArrayOptions {
   bool adds_up = false;           // a second write adds to the first
 };
 
-class TensorArray : public RunObject {
+class TensorArrayObject : public RunObject {
  public:
-  explicit TensorArray(TensorArrayOptions options)
+  explicit TensorArrayObject(TensorArrayObjectOptions options)
       : type_(options.type), options_(std::move(options)), elements_(options_.size) {}
 
   DType type() const { return type_; }
@@ -46,7 +46,7 @@ class TensorArray : public RunObject {
 
   // The array that collects this one's gradients for `source`, made when first asked for. Its
   // elements have the shapes of this one's, after `prepend`; this one grows no more.
-  std::shared_ptr<TensorArray> Gradient(const std::string& source, const Shape& prepend);
+  std::shared_ptr<TensorArrayObject> Gradient(const std::string& source, const Shape& prepend);
 
  private:
   struct Element {
@@ -58,10 +58,10 @@ class TensorArray : public RunObject {
   absl::Status CheckShape(int64_t index, const Shape& shape) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const DType type_;
-  TensorArrayOptions options_ ABSL_GUARDED_BY(mutex_);
+  TensorArrayObjectOptions options_ ABSL_GUARDED_BY(mutex_);
   mutable absl::Mutex mutex_;
   std::vector<Element> elements_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, std::shared_ptr<TensorArray>> gradients_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::shared_ptr<TensorArrayObject>> gradients_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace espalier

@@ -19,8 +19,8 @@ namespace {
 
 constexpr char kNoExample[] = "its handle lives within a Run; stack_test.cc runs it";
 
-absl::StatusOr<std::shared_ptr<TensorArray>> ArrayOf(const KernelContext& context) {
-  std::shared_ptr<TensorArray> array = context.object<TensorArray>(0);
+absl::StatusOr<std::shared_ptr<TensorArrayObject>> ArrayOf(const KernelContext& context) {
+  std::shared_ptr<TensorArrayObject> array = context.object<TensorArrayObject>(0);
   if (array == nullptr) return absl::InvalidArgumentError("handle names no array of this Run");
   return array;
 }
@@ -38,9 +38,9 @@ absl::Status Make(KernelContext& context) {
   if (size < 0 || size > (1 << 24))
     return absl::InvalidArgumentError(absl::StrCat("size is ", size));
   const Node& node = context.node();
-  context.set_output_object(
-      0, std::make_shared<TensorArray>(
-             TensorArrayOptions{.type = node.attr<DType>("dtype"),
+  context.set_output_object(0,
+                            std::make_shared<TensorArrayObject>(TensorArrayObjectOptions{
+                                .type = node.attr<DType>("dtype"),
                                 .size = size,
                                 .element_shape = node.attr<Shape>("element_shape"),
                                 .grows = node.attr<bool>("dynamic_size"),
@@ -51,7 +51,7 @@ absl::Status Make(KernelContext& context) {
 }
 
 absl::Status MakeGradientArray(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, ArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   Shape prepend;
   if (context.num_inputs() > 2) {
     ASSIGN_OR_RETURN(prepend, ShapeFromTensor(context.input(2), "shape_to_prepend"));
@@ -63,7 +63,7 @@ absl::Status MakeGradientArray(KernelContext& context) {
 }
 
 absl::Status Write(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, ArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   ASSIGN_OR_RETURN(const int64_t index, ScalarOf(context.input(1), "index"));
   RETURN_IF_ERROR(array->Write(index, context.input(2)));
   SetFlow(context);
@@ -71,8 +71,8 @@ absl::Status Write(KernelContext& context) {
 }
 
 // The array, which must be of the type that the op gives.
-absl::StatusOr<std::shared_ptr<TensorArray>> TypedArrayOf(const KernelContext& context) {
-  ASSIGN_OR_RETURN(std::shared_ptr<TensorArray> array, ArrayOf(context));
+absl::StatusOr<std::shared_ptr<TensorArrayObject>> TypedArrayOf(const KernelContext& context) {
+  ASSIGN_OR_RETURN(std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   const DType wanted = context.node().attr<DType>("dtype");
   if (array->type() == wanted) return array;
   return absl::InvalidArgumentError(absl::StrCat("the array is of ", DTypeName(array->type()),
@@ -80,7 +80,7 @@ absl::StatusOr<std::shared_ptr<TensorArray>> TypedArrayOf(const KernelContext& c
 }
 
 absl::Status Read(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, TypedArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, TypedArrayOf(context));
   ASSIGN_OR_RETURN(const int64_t index, ScalarOf(context.input(1), "index"));
   ASSIGN_OR_RETURN(Tensor value, array->Read(index));
   context.set_output(0, std::move(value));
@@ -88,7 +88,7 @@ absl::Status Read(KernelContext& context) {
 }
 
 absl::Status Size(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, ArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   context.set_output(0, Tensor(static_cast<int32_t>(array->size())));
   return absl::OkStatus();
 }
@@ -116,7 +116,7 @@ absl::StatusOr<Tensor> Joined(const KernelContext& context, const std::vector<Te
 
 // The elements at the indices, stacked; the shape of none is that in attr element_shape.
 absl::Status Gather(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, TypedArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, TypedArrayOf(context));
   ASSIGN_OR_RETURN(const std::vector<int64_t> indices, IntegerVector(context.input(1), "indices"));
   std::vector<Tensor> parts;
   Shape element = context.node().attr<Shape>("element_shape");
@@ -149,7 +149,7 @@ absl::StatusOr<Tensor> CopyOf(const KernelContext& context, const Tensor& x, int
 }
 
 absl::Status Scatter(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, ArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   ASSIGN_OR_RETURN(const std::vector<int64_t> indices, IntegerVector(context.input(1), "indices"));
   const Tensor& value = context.input(2);
   if (value.rank() < 1 || value.dim(0) != static_cast<int64_t>(indices.size())) {
@@ -169,7 +169,7 @@ absl::Status Scatter(KernelContext& context) {
 
 // All elements along their first dimension, and how long each was.
 absl::Status Concat(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, TypedArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, TypedArrayOf(context));
   std::vector<Tensor> parts;
   std::vector<int64_t> lengths;
   Shape rest = context.node().attr<Shape>("element_shape_except0");
@@ -198,7 +198,7 @@ absl::Status Concat(KernelContext& context) {
 }
 
 absl::Status Split(KernelContext& context) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArray> array, ArrayOf(context));
+  ASSIGN_OR_RETURN(const std::shared_ptr<TensorArrayObject> array, ArrayOf(context));
   const Tensor& value = context.input(1);
   ASSIGN_OR_RETURN(const std::vector<int64_t> lengths, IntegerVector(context.input(2), "lengths"));
   int64_t total = 0;

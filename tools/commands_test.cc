@@ -45,7 +45,7 @@ std::string GraphFile() {
 
 TEST(CommandsTest, HelpShowsAnExampleAndWrongUsageExitsWith2) {
   EXPECT_EQ(Shell("--help").code, 0);
-  for (const char* command : {"run", "summarize", "gradients", "convert", "diff", "dot"}) {
+  for (const char* command : {"run", "summarize", "gradients", "specialize", "convert", "diff", "dot"}) {
     const Result help = Shell(absl::StrCat(command, " --help"));
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find(absl::StrCat("espalier ", command)), std::string::npos) << help.out;
@@ -104,6 +104,24 @@ TEST(CommandsTest, F22_APipeIsReadToItsEnd) {
   const Result report = Shell(absl::StrCat("summarize --graph=", pipe));
   EXPECT_EQ(report.code, 0) << report.err;
   EXPECT_NE(report.out.find("MatMul"), std::string::npos) << report.out;
+}
+
+TEST(CommandsTest, SpecializeDecidesAndFreezes) {
+  const std::string plain = testing::TempDir() + "/plain.pb";
+  const std::string specialize =
+      absl::StrCat("specialize --graph=", GraphFile(), " --fetch=layer/y:0 --output=", plain);
+  const Result unset = Shell(specialize);
+  EXPECT_EQ(unset.code, 1) << "the variables have no values";
+  EXPECT_TRUE(unset.err.starts_with("FAILED_PRECONDITION: ")) << unset.err;
+  const Result done = Shell(absl::StrCat(specialize, " --init=w/Assign"));
+  EXPECT_EQ(done.code, 0) << done.err;
+  const Result report = Shell(absl::StrCat("summarize --graph=", plain));
+  EXPECT_EQ(report.out.find("VariableV2"), std::string::npos) << report.out;
+  EXPECT_NE(report.out.find("MatMul"), std::string::npos) << report.out;
+  EXPECT_EQ(Shell(absl::StrCat(specialize, " --set=layer/x:0")).code, 2);
+  const Result wrong = Shell(absl::StrCat(specialize, " --set=layer/x:0=true"));
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_TRUE(wrong.err.starts_with("INVALID_ARGUMENT: ")) << wrong.err;
 }
 
 TEST(CommandsTest, SummarizeNamesInputsVariablesAndWork) {
