@@ -22,9 +22,11 @@
 #include "espalier/runtime/specialize.h"
 #include "espalier/train/clip.h"
 #include "espalier/train/learning_rate.h"
+#include "espalier/train/metrics.h"
 #include "espalier/train/mnist.h"
 #include "espalier/train/moving_average.h"
 #include "espalier/train/optimizer.h"
 #include "espalier/train/optimizers.h"
+#include "espalier/train/regularizers.h"
 
 #endif  // ESPALIER_ESPALIER_H_

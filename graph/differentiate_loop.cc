@@ -3,6 +3,8 @@
 // The chain rule, iteration by iteration: what arrives at the Exits is the gradient of the last
 // iteration's results; each pass of the gradient's loop turns it into the gradient of what that
 // iteration began with, and adds up what falls to the loop's constants.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "espalier/graph/differentiator.h"
 #include "espalier/graph/status_macros.h"
@@ -118,6 +120,20 @@ absl::StatusOr<Differentiator::LoopParticipants> Differentiator::ParticipantsOf(
 }
 
 absl::Status Differentiator::DifferentiateLoop(const LoopStructure& loop) {
+  // A gradient that leaves by another door than those of the known variables would be lost.
+  for (const auto& [output, parts] : arrived_) {
+    const Node& exit = *output.node();
+    if (!exit.traits().is_exit || InnermostLoop(exit.input(0).node()->context()) != loop.context)
+      continue;
+    const bool known = std::any_of(loop.variables.begin(), loop.variables.end(),
+                                   [&](const LoopVariable& v) { return v.exit == &exit; });
+    if (!known) {
+      return absl::UnimplementedError(
+          absl::StrCat(exit.Describe(),
+                       ": the gradient needs a loop of Enter, Merge, Switch, NextIteration and "
+                       "one Exit for each variable"));
+    }
+  }
   ASSIGN_OR_RETURN(const LoopParticipants participants, ParticipantsOf(loop));
   if (participants.variables.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(ControlFlowContext * place, state_.mirrors.Of(loop.context->parent()));

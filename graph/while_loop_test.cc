@@ -267,6 +267,23 @@ TEST(WhileLoopTest, SecondOrderIsRefusedRatherThanWrong) {
   EXPECT_NE(graph.status().message().find("second-order gradients of loops"), std::string::npos);
 }
 
+TEST(WhileLoopTest, AGradientThroughAnUnknownExitIsRefusedRatherThanLost) {
+  Graph graph;
+  const Scope s = graph.root();
+  const Output x = Placeholder(s, kFloat, Shape());
+  const Values last =
+      WhileLoop(s, {Const(s, 0), x}, CountTo(2), [](const Scope& b, const Values& v) -> Values {
+        return {b(v[0]) + 1, b(v[1]) * b(v[1])};
+      });
+  const Output split = last[1].node()->input(0);
+  const Output second = AddOpOutput(s.WithRawContext(nullptr), "Exit", {split});
+  ASSERT_TRUE(graph.status().ok()) << graph.status();
+  Gradients(s, {second}, {x});
+  EXPECT_EQ(graph.status().code(), absl::StatusCode::kUnimplemented) << graph.status();
+  EXPECT_NE(graph.status().message().find("one Exit for each variable"), std::string::npos)
+      << graph.status();
+}
+
 struct RefusedLoop {
   std::string name;
   std::string message;

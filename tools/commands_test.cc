@@ -45,7 +45,8 @@ std::string GraphFile() {
 
 TEST(CommandsTest, HelpShowsAnExampleAndWrongUsageExitsWith2) {
   EXPECT_EQ(Shell("--help").code, 0);
-  for (const char* command : {"run", "summarize", "gradients", "specialize", "convert", "diff", "dot"}) {
+  for (const char* command :
+       {"run", "summarize", "gradients", "specialize", "convert", "diff", "dot"}) {
     const Result help = Shell(absl::StrCat(command, " --help"));
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find(absl::StrCat("espalier ", command)), std::string::npos) << help.out;
